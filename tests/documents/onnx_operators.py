@@ -11,6 +11,9 @@ from edgernn_export.onnx_reader.reader import HANDLERS
 _ROWS: Final = (
     (("LSTM", "GRU", "RNN"), "recurrent layers",
      "all directions; the [attributes of each](../guides/from-onnx.md#recurrent-operators)"),
+    (("Loop", "Scan"), "recurrent layers",
+     "over all steps, forward or backward; the body is a step of SimpleRNN, GRU or LSTM cells"),
+    (("ReverseSequence",), "nothing", "before and after a Loop or Scan that reads backward"),
     (("Gemm", "MatMul"), "Dense", "one factor constant"),
     (("Conv",), "Conv1D, DepthwiseConv1D",
      "over the steps: zeros before the first step alone, or none; one group, or one per feature; "

@@ -1,4 +1,4 @@
-"""Recurrent operators of ONNX with all attributes, quantized: one answer everywhere, 0 LSB."""
+"""Recurrent operators of ONNX with all attributes, and loops: one answer everywhere, 0 LSB."""
 
 from __future__ import annotations
 
@@ -21,11 +21,24 @@ from tests.exactness.twin_comparison import compare
 from tests.support.models.grid import reference_stream
 from tests.support.models.hand_made import core_named
 from tests.support.models.integer import random_codes
+from tests.support.models.onnx_loops import (
+    gru_step,
+    loop_file,
+    lstm_step,
+    scan_file,
+    sequences_of_matlab,
+)
 from tests.support.models.onnx_recurrent import OPERATORS, of_operator
 from tests.support.native.models_everywhere import assert_host_bits, assert_native_bits
 from tests.support.runtimes import RUNTIMES
 from tests.support.runtimes import require as require_runtimes
 
+#: Cells in loops, by what they are, and layers in the layout of MATLAB.
+LOOPS = {
+    "GRU in a Loop": lambda draw: loop_file(gru_step(draw, units=6)),
+    "LSTM in a Scan": lambda draw: scan_file(lstm_step(draw, units=6), streams=1),
+    "layers as of MATLAB": lambda draw: sequences_of_matlab(draw, units=6),
+}
 #: One of each cell, of each function that ONNX alone has, and of each way to fold one.
 CHOSEN = (
     "ScaledTanh RNN",
@@ -37,6 +50,7 @@ CHOSEN = (
     "affine GRU before",
     "begun LSTM with peepholes",
     "begun GRU",
+    *LOOPS,
 )
 STEPS, STREAMS = 100, 20
 XS = np.random.default_rng(7).normal(size=(30, 60, 3)).astype(np.float64)
@@ -46,7 +60,8 @@ XS = np.random.default_rng(7).normal(size=(30, 60, 3)).astype(np.float64)
 def quantized(name, precision="w8a8"):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EdgeRnnWarning)  # last states left out; kinds of streams
-        network = read_onnx(of_operator(name, 3, 6))
+        draw = np.random.default_rng(4)
+        network = read_onnx(LOOPS[name](draw) if name in LOOPS else of_operator(name, 3, 6))
         return network, quantize(network, XS, precision, progress=False)
 
 
@@ -62,7 +77,9 @@ ALL = pytest.mark.parametrize(
     ("names", "precisions"),
     [
         pytest.param(CHOSEN, ("w8a8",), id="chosen"),
-        pytest.param(tuple(OPERATORS), ("w8a8", "w8a16", "w4a8"), id="all", marks=pytest.mark.long),
+        pytest.param(
+            (*OPERATORS, *LOOPS), ("w8a8", "w8a16", "w4a8"), id="all", marks=pytest.mark.long
+        ),
     ],
 )
 

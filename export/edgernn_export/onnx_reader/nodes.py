@@ -96,7 +96,9 @@ def _body(file: OnnxFile, graph: Any, findings: Findings) -> StepBody:
             constants[tensor.name] = file.array(tensor)
         except UnsupportedModelError as error:
             findings.reasons += error.reasons
-    nodes = leading_to((one.name for one in graph.output), _nodes(file, graph, findings, inside=True))
+    nodes = leading_to(
+        (one.name for one in graph.output), _nodes(file, graph, findings, inside=True)
+    )
     inputs = tuple(one.name for one in graph.input)
     outputs = tuple(one.name for one in graph.output)
     if not all(isinstance(name, str) for name in (*inputs, *outputs, *constants)):

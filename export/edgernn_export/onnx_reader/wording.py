@@ -55,8 +55,9 @@ ONNX: Final = Wording(
     unit_strides="Train with strides of 1 and zeros before the first step.",
 )
 
-_OPERATORS: Final = (
-    "Export the network with RNN, LSTM or GRU operators. Of a Keras model, pass the .keras file."
+_MASKS: Final = (
+    "Train without masks, and pass streams of different lengths: a stream ends where its readings "
+    "do. Of a Keras model, pass the .keras file."
 )
 #: What helps against operators that are not read.
 _CURES: Final = {
@@ -67,8 +68,8 @@ _CURES: Final = {
     "steps.",
     "QuantizeLinear": "Pass the float model from before it was quantized.",
     "DequantizeLinear": "Pass the float model from before it was quantized.",
-    "Loop": _OPERATORS,
-    "Scan": _OPERATORS,
+    "Equal": _MASKS,
+    "Where": _MASKS,
 }
 
 

@@ -16,6 +16,7 @@ from tests.support.models.onnx_loops import (
     loop_file,
     lstm_step,
     scan_file,
+    sequences_of_matlab,
     simple_step,
     weights_of,
 )
@@ -127,26 +128,7 @@ def _renamed(node, names):
 
 
 def test_sequences_as_matlab_lays_them_out():
-    """Steps first, streams second; each recurrent layer is followed by a Squeeze or a Reshape."""
-    rng = np.random.default_rng(6)
-    node = helper.make_node
-    nodes = [
-        node("Sub", ["readings", "mean"], ["a"], name="sequenceinput"),
-        node("LSTM", ["a", "W", "R", "B"], ["b"], name="lstm_1", hidden_size=4),
-        node("Squeeze", ["b", "one"], ["c"], name="lstm_1_squeeze"),
-        node("GRU", ["c", "W2", "R2", "B2"], ["d"], name="gru_1", hidden_size=3,
-             linear_before_reset=1),
-        node("Transpose", ["d"], ["e"], name="gru_1_turned", perm=[0, 2, 1, 3]),
-        node("Reshape", ["e", "flat"], ["f"], name="gru_1_flat"),
-        node("MatMul", ["f", "V"], ["g"], name="fc"),
-        node("Add", ["g", "v"], ["y"], name="fc_bias"),
-    ]  # fmt: skip
-    own = weights_of(
-        rng, mean=(1, 1, 3), W=(1, 16, 3), R=(1, 16, 4), B=(1, 32), W2=(1, 9, 4), R2=(1, 9, 3),
-        B2=(1, 18), V=(3, 2), v=2,
-    )  # fmt: skip
-    own |= {"one": np.array([1]), "flat": np.array([0, 0, 3])}
-    data = model_of(nodes, {"readings": ["t", "b", 3]}, ["y"], own, opset=14)
+    data = sequences_of_matlab(np.random.default_rng(6))
     check(data, STREAMS.transpose(1, 0, 2), ["lstm", "gru", "dense"])
 
 
@@ -220,6 +202,20 @@ def test_bodies_that_are_no_cell_are_refused(kind, inputs, got):
     for data, node in ((loop_file(step), "steps_loop' (Loop)"), (scan_file(step), "steps' (Scan)")):
         (reason,) = refused(data)
         assert reason == f"node '{node}: expected {wanted}, got {got}. {CURE}"
+
+
+def test_masks_are_refused_by_name():
+    nodes = [
+        helper.make_node("Equal", ["readings", "zero"], ["a"], name="masking"),
+        helper.make_node("Where", ["a", "zero", "readings"], ["y"]),
+    ]
+    data = model_of(nodes, {"readings": ["b", "t", 3]}, ["y"], {"zero": np.float32(0.0)})
+    (reason,) = refused(data)
+    assert reason == (
+        "node 'masking' (Equal): expected a supported operator (docs/reference/support.md), got "
+        "Equal. Train without masks, and pass streams of different lengths: a stream ends where "
+        "its readings do. Of a Keras model, pass the .keras file."
+    )
 
 
 def refused(data):

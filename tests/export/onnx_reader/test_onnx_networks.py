@@ -68,6 +68,23 @@ def test_a_recurrent_operator_alone(kind, direction, output):
     check(data, XS)
 
 
+def test_the_last_step_of_either_direction():
+    """The last output of a forward layer is not that of the step at which a backward one ends."""
+    both = {f"{name}{way}": value for way in "fb" for name, value in recurrent("GRU", 5, 4).items()}
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["xt"], perm=[1, 0, 2]),
+        helper.make_node("GRU", ["xt", "Wf", "Rf", "Bf"], ["f"], hidden_size=4),
+        helper.make_node("GRU", ["xt", "Wb", "Rb", "Bb"], ["", "b"], hidden_size=4,
+                         direction="reverse"),
+        helper.make_node("Squeeze", ["f", "one"], ["f1"]),
+        helper.make_node("Gather", ["f1", "last"], ["f2"], axis=0),
+        helper.make_node("Squeeze", ["b", "zero"], ["b1"]),
+        helper.make_node("Concat", ["f2", "b1"], ["y"], axis=1),
+    ]  # fmt: skip
+    own = both | {"one": np.array([1]), "zero": np.array([0]), "last": np.array(-1)}
+    check(model_of(nodes, {"x": ["b", "t", 5]}, ["y"], own), XS)
+
+
 def test_layers_around_it_are_those_of_the_network():
     nodes = [
         helper.make_node("MatMul", ["x", "k"], ["a"]),

@@ -201,6 +201,28 @@ def loop_file(step, inputs=3, *, changed=None, last=False):
     return model_of(_with(changed, nodes), {"readings": ["b", "t", inputs]}, ["y"], weights)
 
 
+def sequences_of_matlab(rng, units=4):
+    """Steps first, streams second; each recurrent layer is followed by a Squeeze or a Reshape."""
+    node = helper.make_node
+    nodes = [
+        node("Sub", ["readings", "mean"], ["a"], name="sequenceinput"),
+        node("LSTM", ["a", "W", "R", "B"], ["b"], name="lstm_1", hidden_size=units),
+        node("Squeeze", ["b", "one"], ["c"], name="lstm_1_squeeze"),
+        node("GRU", ["c", "W2", "R2", "B2"], ["d"], name="gru_1", hidden_size=3,
+             linear_before_reset=1),
+        node("Transpose", ["d"], ["e"], name="gru_1_turned", perm=[0, 2, 1, 3]),
+        node("Reshape", ["e", "flat"], ["f"], name="gru_1_flat"),
+        node("MatMul", ["f", "V"], ["g"], name="fc"),
+        node("Add", ["g", "v"], ["y"], name="fc_bias"),
+    ]  # fmt: skip
+    own = weights_of(
+        rng, mean=(1, 1, 3), W=(1, 4 * units, 3), R=(1, 4 * units, units), B=(1, 8 * units),
+        W2=(1, 9, units), R2=(1, 9, 3), B2=(1, 18), V=(3, 2), v=2,
+    )  # fmt: skip
+    own |= {"one": np.array([1]), "flat": np.array([0, 0, 3])}
+    return model_of(nodes, {"readings": ["t", "b", 3]}, ["y"], own, opset=14)
+
+
 def _with(changed, nodes):
     return [(changed or {}).get(node.name, node) for node in nodes]
 

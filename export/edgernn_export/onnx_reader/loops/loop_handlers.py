@@ -183,7 +183,9 @@ def _read(
         values = StepValues(way.body, way.given, settled, steps.taken)
         _check_way(trace, way, values)
         cells = written_cells(
-            values.algebra, left, lambda place: values.sum_of(way.states[place].after)  # noqa: B023
+            values.algebra,
+            left,
+            lambda place: values.sum_of(way.states[place].after),  # noqa: B023
         )
         if not cells:
             break

@@ -23,7 +23,7 @@ from edgernn_export.operator_reader.loops.step_algebra import (
     one_factor,
     times,
 )
-from edgernn_export.operator_reader.operators import Operator, OperatorNode, ValueName, numbers
+from edgernn_export.operator_reader.operators import Operator, OperatorNode, numbers
 from edgernn_export.operator_reader.trace import OperatorRefused
 from edgernn_export.operator_reader.values import Traced, is_constant
 
