@@ -290,12 +290,11 @@ def test_bodies_within_bodies():
     """Only the outermost one is looked at; deeper ones are no steps of a cell."""
     node = onnx.load_model_from_string(_scanned()).graph.node[0]
     for depth in range(12):
-        body = helper.make_graph(
-            [node], f"body_{depth}",
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("h", "c", "x")],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
-             for name in ("ends0", "ends1", "y")],
-        )  # fmt: skip
+        given, results = (
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names]
+            for names in (("h", "c", "x"), ("ends0", "ends1", "y"))
+        )
+        body = helper.make_graph([node], f"body_{depth}", given, results)
         node = helper.make_node("Scan", ["start0", "start1", "readings"], ["ends0", "ends1", "y"],
                                 name="steps", body=body, num_scan_inputs=1)  # fmt: skip
     starts = {name: np.zeros((1, 2), np.float32) for name in ("start0", "start1")}
