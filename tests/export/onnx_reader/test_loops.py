@@ -88,7 +88,7 @@ def test_rows_in_the_other_order_are_refused(back, turned):
 
 
 def test_a_network_around_loops():
-    """Readings are computed inside the body, and rows: what carries no state is a layer apart."""
+    """Readings are computed inside the body, and rows: what needs no state is a separate layer."""
     step = simple_step(np.random.default_rng(4), inputs=5)
     more = weights_of(np.random.default_rng(5), K=(3, 5), V=(4, 2))
     nodes = [

@@ -139,7 +139,7 @@ def loop_file(step, inputs=3, *, changed=None, last=False):
     Args:
         step: its body.
         inputs: width of the readings.
-        changed: name of a node of the network or the body -> another one in its place.
+        changed: name of a node of the network or the body -> another one instead.
         last: it gives the last state, not the rows of all steps.
     """
     node = helper.make_node

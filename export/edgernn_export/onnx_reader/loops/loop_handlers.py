@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn_export.onnx_reader.loops.step_values import (
+from edgernn_export.onnx_reader.loops.body_values import (
+    BodyValues,
     Iteration,
     Permission,
     StepOf,
-    StepValues,
     allows,
     without_identities,
 )
@@ -42,7 +42,7 @@ class CarriedState:
         before: name of its value before a step.
         after: name of its value after it.
         start: what it begins with.
-        place: among what the loop carries.
+        place: among the values that the loop passes on.
     """
 
     before: str
@@ -59,7 +59,7 @@ class _Way:
         body: what it runs.
         given: values of the body by name.
         states: what changes from step to step.
-        kept: results for what is carried and does not change, by place.
+        kept: results for values that are passed on unchanged, by place.
         counters: names before and after a step, of numbers that count the steps.
         rows: names of what it puts in a row, step by step.
         prepended: of each, whether the last step comes first.
@@ -78,7 +78,7 @@ class _Way:
     trips: Any = None
 
     def carry(self, befores: Sequence[str], afters: Sequence[str], starts: Sequence[Any]) -> None:
-        """Tell apart what is carried: states, counters, and what stays as it is."""
+        """Tell apart what is passed on: states, counters, and what stays the same."""
         for place, (before, after, start) in enumerate(zip(befores, afters, starts, strict=True)):
             after = without_identities(self.body, after)
             if after == before:
@@ -129,7 +129,7 @@ def _way_of_loop(operator: Operator) -> _Way:
     count = len(starts)
     if len(body.inputs) != count + 2 or len(body.outputs) < count + 1:
         got = f"a body of {len(body.inputs)} inputs and {len(body.outputs)} outputs"
-        raise OperatorRefused(f"a body that carries {count} values", got, _AGAIN)
+        raise OperatorRefused(f"a body that passes on {count} values", got, _AGAIN)
     number, goes_on, *befores = body.inputs
     way = _Way(body=body, given=given | {number: Iteration(), goes_on: Permission()})
     way.carry(befores, body.outputs[1 : count + 1], starts)
@@ -174,13 +174,13 @@ def _way_of_scan(operator: Operator) -> _Way:
 def _read(
     trace: CallTrace, operator: Operator, way: _Way, handlers: Mapping[str, Handler]
 ) -> Sequence[Any]:
-    """The results of a loop: what it carries at the end, and rows of all steps."""
+    """The results of a loop: last values of what it passes on, and rows of all steps."""
     steps = LoopSteps(trace, operator.node, way.body, handlers)
     settled: dict[str, int] = {}
     left = set(range(len(way.states)))
     ends: dict[int, Any] = {}
     while True:
-        values = StepValues(way.body, way.given, settled, steps.taken)
+        values = BodyValues(way.body, way.given, settled, steps.taken)
         _check_way(trace, way, values)
         cells = written_cells(
             values.algebra,
@@ -209,7 +209,7 @@ def _read(
     return [*(carried.get(place, UNKNOWN) for place in range(count)), *made_rows]
 
 
-def _check_way(trace: CallTrace, way: _Way, values: StepValues) -> None:
+def _check_way(trace: CallTrace, way: _Way, values: BodyValues) -> None:
     """Refuse loops that do not take every reading once, in order."""
     for before, after in way.counters:
         start = way.given[before]
@@ -242,12 +242,12 @@ def _check_way(trace: CallTrace, way: _Way, values: StepValues) -> None:
         raise OperatorRefused("a loop over all readings", "a condition of other sizes", _CELLS)
 
 
-def _what_is_unreadable(values: StepValues, names: Sequence[str]) -> str:
+def _what_is_unreadable(values: BodyValues, names: Sequence[str]) -> str:
     kind = next((getattr(values.of(name), "kind", "") for name in names), "")
     return f"{kind} in its body" if kind else "another one"
 
 
-def _unknown_step(values: StepValues, names: Sequence[str]) -> OperatorRefused:
+def _unknown_step(values: BodyValues, names: Sequence[str]) -> OperatorRefused:
     kinds = [getattr(values.of(name), "kind", "") for name in names]
     kind = next(filter(None, kinds), "")
     got = f"one with {kind}" if kind else "a step of another cell"

@@ -11,7 +11,7 @@ import numpy as np
 from edgernn.model.formats import FloatArray
 from edgernn_export.described.recurrent_layers import RecurrentForm, RecurrentWeights, recurrent
 from edgernn_export.onnx_reader.constants import folded
-from edgernn_export.onnx_reader.loops.step_values import StepOf, StepValues
+from edgernn_export.onnx_reader.loops.body_values import BodyValues, StepOf
 from edgernn_export.onnx_reader.nodes import StepBody
 from edgernn_export.onnx_reader.wording import ONNX, unsupported
 from edgernn_export.operator_reader import recurrences
@@ -78,7 +78,7 @@ class LoopSteps:
         return value
 
     def run(
-        self, cell: WrittenCell, values: StepValues, starts: Sequence[Any], name: str
+        self, cell: WrittenCell, values: BodyValues, starts: Sequence[Any], name: str
     ) -> recurrences.Recurrence | None:
         """A cell over all steps; None where what it reads was refused.
 

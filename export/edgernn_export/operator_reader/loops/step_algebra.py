@@ -171,7 +171,7 @@ class StepAlgebra:
 
 
 def one_factor(width: int, factor: Factor) -> ProductSum:
-    """A reading or a state as it is."""
+    """A reading or a state alone."""
     return ProductSum(width=width, bias=np.zeros(width), products={(factor,): 1.0})
 
 

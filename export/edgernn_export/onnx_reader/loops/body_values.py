@@ -70,7 +70,7 @@ class Unreadable:
     kind: str
 
 
-class StepValues:
+class BodyValues:
     """The values of a body.
 
     Attributes:
@@ -204,18 +204,18 @@ def _matrix(value: Any) -> FloatArray:
     return numbers(value)
 
 
-def _identity(_: StepValues, operator: Operator) -> Sequence[Any]:
+def _identity(_: BodyValues, operator: Operator) -> Sequence[Any]:
     return [operator.given(0)]
 
 
-def _cast(_: StepValues, operator: Operator) -> Sequence[Any]:
+def _cast(_: BodyValues, operator: Operator) -> Sequence[Any]:
     value = operator.given(0)
     if isinstance(value, ProductSum) and int(operator.attribute("to")) != 1:
         raise NoSum
     return [value]
 
 
-def _matmul(run: StepValues, operator: Operator) -> Sequence[Any]:
+def _matmul(run: BodyValues, operator: Operator) -> Sequence[Any]:
     value, matrix = operator.given(0), _matrix(operator.given(1))
     return [run.algebra.multiplied(matrix.T, _parts(value))]
 
@@ -224,7 +224,7 @@ def _parts(value: Any) -> ProductSum | list[ProductSum]:
     return value if isinstance(value, list) else whole(value)
 
 
-def _gemm(run: StepValues, operator: Operator) -> Sequence[Any]:
+def _gemm(run: BodyValues, operator: Operator) -> Sequence[Any]:
     matrix = _matrix(operator.given(1))
     if not operator.attribute("transB", 0):
         matrix = matrix.T
@@ -238,7 +238,7 @@ def _gemm(run: StepValues, operator: Operator) -> Sequence[Any]:
     return [added(made, _operand(operator.given(2)), float(operator.attribute("beta", 1.0)))]
 
 
-def _sum(run: StepValues, operator: Operator) -> Sequence[Any]:
+def _sum(run: BodyValues, operator: Operator) -> Sequence[Any]:
     first, second = operator.given(0), operator.given(1)
     if isinstance(first, Iteration) or isinstance(second, Iteration):
         return [_counted(first, second)]
@@ -256,22 +256,22 @@ def _counted(first: Any, second: Any) -> Iteration:
     return Iteration(count.offset + int(constant.reshape(())))
 
 
-def _difference(_: StepValues, operator: Operator) -> Sequence[Any]:
+def _difference(_: BodyValues, operator: Operator) -> Sequence[Any]:
     return [added(_operand(operator.given(0)), _operand(operator.given(1)), -1.0)]
 
 
-def _product(run: StepValues, operator: Operator) -> Sequence[Any]:
+def _product(run: BodyValues, operator: Operator) -> Sequence[Any]:
     return [run.algebra.product(_operand(operator.given(0)), _operand(operator.given(1)))]
 
 
-def _quotient(run: StepValues, operator: Operator) -> Sequence[Any]:
+def _quotient(run: BodyValues, operator: Operator) -> Sequence[Any]:
     value, divisor = whole(operator.given(0)), _operand(operator.given(1))
     if not isinstance(divisor, float) or divisor == 0.0:
         raise NoSum
     return [run.algebra.product(value, 1.0 / divisor)]
 
 
-def _clip(run: StepValues, operator: Operator) -> Sequence[Any]:
+def _clip(run: BodyValues, operator: Operator) -> Sequence[Any]:
     """A ramp between two numbers."""
     ends = {
         key: _operand(operator.given(index))
@@ -287,7 +287,7 @@ def _clip(run: StepValues, operator: Operator) -> Sequence[Any]:
     return [run.applied(str(function), operator.node, operator.given(0))]
 
 
-def _negative(_: StepValues, operator: Operator) -> Sequence[Any]:
+def _negative(_: BodyValues, operator: Operator) -> Sequence[Any]:
     return [times(whole(operator.given(0)), -1.0)]
 
 
@@ -296,12 +296,12 @@ def _check_last_axis(axis: int) -> None:
         raise NoSum
 
 
-def _concat(_: StepValues, operator: Operator) -> Sequence[Any]:
+def _concat(_: BodyValues, operator: Operator) -> Sequence[Any]:
     _check_last_axis(int(operator.attribute("axis")))
     return [[whole(value) for value in operator.inputs]]
 
 
-def _split(run: StepValues, operator: Operator) -> Sequence[Any]:
+def _split(run: BodyValues, operator: Operator) -> Sequence[Any]:
     _check_last_axis(int(operator.attribute("axis", 0)))
     value = whole(operator.given(0))
     ends = np.cumsum(sizes := parts_of(operator, value.width))
@@ -313,7 +313,7 @@ def _split(run: StepValues, operator: Operator) -> Sequence[Any]:
     ]
 
 
-def _slice(run: StepValues, operator: Operator) -> Sequence[Any]:
+def _slice(run: BodyValues, operator: Operator) -> Sequence[Any]:
     value = whole(operator.given(0))
     first, last = 0, value.width
     for axis, start, stop, step in slices_of(operator, 2):
@@ -328,7 +328,7 @@ def _slice(run: StepValues, operator: Operator) -> Sequence[Any]:
     return [run.algebra.rows(value, first, last)]
 
 
-def _gather(run: StepValues, operator: Operator) -> Sequence[Any]:
+def _gather(run: BodyValues, operator: Operator) -> Sequence[Any]:
     """The reading of the step at hand."""
     value = operator.given(0)
     axis = int(operator.attribute("axis", 0))
@@ -337,7 +337,7 @@ def _gather(run: StepValues, operator: Operator) -> Sequence[Any]:
     return [run.taken(StepOf(value), operator.node.outputs[0])]
 
 
-def _less(_: StepValues, operator: Operator) -> Sequence[Any]:
+def _less(_: BodyValues, operator: Operator) -> Sequence[Any]:
     """The number of the step, or of the next one, compared with that of all steps."""
     count, bound = operator.given(0), operator.given(1)
     if not isinstance(count, Iteration) or not is_constant(bound) or bound.size != 1:
@@ -347,7 +347,7 @@ def _less(_: StepValues, operator: Operator) -> Sequence[Any]:
     return [Permission(((count.offset, bound.reshape(-1)[0]),))]
 
 
-def _and(_: StepValues, operator: Operator) -> Sequence[Any]:
+def _and(_: BodyValues, operator: Operator) -> Sequence[Any]:
     found: tuple[tuple[int, Any], ...] = ()
     for value in operator.inputs:
         if isinstance(value, Permission):
@@ -362,7 +362,7 @@ def allows(value: Any) -> bool:
     return is_constant(value) and value.dtype == bool and value.size == 1 and bool(value.all())
 
 
-_RULES: Final[dict[str, Callable[[StepValues, Operator], Sequence[Any]]]] = {
+_RULES: Final[dict[str, Callable[[BodyValues, Operator], Sequence[Any]]]] = {
     "Add": _sum,
     "And": _and,
     "Cast": _cast,
