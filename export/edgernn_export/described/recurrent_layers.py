@@ -332,7 +332,7 @@ def _of_three_functions(
         "shown_function": functions.shown,
     }
     units = rows.recurrent.shape[1]
-    return _own_cell("three_function_lstm", name, origin, units, options, _gates(rows), form)
+    return registered_layer("three_function_lstm", name, origin, units, options, _gates(rows), form)
 
 
 def _with_peepholes(
@@ -343,7 +343,7 @@ def _with_peepholes(
     arrays = {**_gates(rows), **{f"peephole_{gate}": values for gate, values in seen}}
     options = {"gate_activation": functions.gate.text}
     units = rows.recurrent.shape[1]
-    return _own_cell("peephole_lstm", name, origin, units, options, arrays, form)
+    return registered_layer("peephole_lstm", name, origin, units, options, arrays, form)
 
 
 def _projected(
@@ -357,14 +357,14 @@ def _projected(
     units, cells = projection.shape
     arrays = {**_gates(rows), "projection.rh": projection, "projection.bias": np.zeros(units)}
     options = {"cells": cells, "gate_activation": functions.gate.text}
-    return _own_cell("projected_lstm", name, origin, units, options, arrays, form)
+    return registered_layer("projected_lstm", name, origin, units, options, arrays, form)
 
 
 def _gates(rows: _Rows) -> dict[str, FloatArray]:
     return {"gates.x": rows.kernel, "gates.h": rows.recurrent, "gates.bias": rows.bias}
 
 
-def _own_cell(
+def registered_layer(
     kind: str,
     name: str,
     origin: str,
@@ -373,7 +373,17 @@ def _own_cell(
     arrays: Mapping[str, FloatArray],
     form: RecurrentForm,
 ) -> StoredLayer:
-    """A layer around a registered cell, whose weights are [R, N] here and [N, R] in Keras."""
+    """A layer around a registered cell.
+
+    Args:
+        kind: of the cell.
+        name: of the layer.
+        origin: how reasons name it; it holds the name in single quotes.
+        units: width of its output.
+        options: of the cell.
+        arrays: its weights by name, matrices [R, N]; Keras has their transpose.
+        form: which steps it takes and gives.
+    """
     config = {"kind": kind, "units": units, "options": dict(options)}
     weights = {
         attribute(key): np.asarray(values, dtype=np.float64).T for key, values in arrays.items()

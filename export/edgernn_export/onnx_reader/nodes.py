@@ -26,6 +26,7 @@ class StepBody:
         outputs: names of its results.
         captured: names of values of the graph around it that it reads; the loop has them as
             further inputs.
+        told: its documentation string.
     """
 
     inputs: tuple[str, ...]
@@ -33,6 +34,7 @@ class StepBody:
     nodes: tuple[OperatorNode, ...]
     outputs: tuple[str, ...]
     captured: tuple[str, ...]
+    told: str = ""
 
 
 def nodes_of(file: OnnxFile, graph: Any, findings: Findings) -> list[OperatorNode]:
@@ -111,6 +113,7 @@ def _body(file: OnnxFile, graph: Any, findings: Findings) -> StepBody:
         nodes=tuple(nodes),
         outputs=outputs,
         captured=tuple(name for name in (*read, *outputs) if name and name not in known),
+        told=graph.doc_string,
     )
 
 

@@ -273,18 +273,20 @@ def _quotient(run: BodyValues, operator: Operator) -> Sequence[Any]:
 
 def _clip(run: BodyValues, operator: Operator) -> Sequence[Any]:
     """A ramp between two numbers."""
-    ends = {
-        key: _operand(operator.given(index))
-        if operator.given(index) is not None
-        else float(operator.attribute(name, default))
-        for index, name, key, default in (
-            (1, "min", "low", -math.inf), (2, "max", "high", math.inf)
-        )
-    }  # fmt: skip
-    if not all(isinstance(end, float) for end in ends.values()) or ends["low"] >= ends["high"]:
+    low = _end(operator, 1, "min", -math.inf)
+    high = _end(operator, 2, "max", math.inf)
+    if not low < high:
         raise NoSum
-    function = PointwiseFunction.of("ramp", **{key: float(end) for key, end in ends.items()})
+    function = PointwiseFunction.of("ramp", low=low, high=high)
     return [run.applied(str(function), operator.node, operator.given(0))]
+
+
+def _end(operator: Operator, index: int, name: str, default: float) -> float:
+    value = operator.given(index)
+    end = float(operator.attribute(name, default)) if value is None else _operand(value)
+    if not isinstance(end, float):
+        raise NoSum
+    return end
 
 
 def _negative(_: BodyValues, operator: Operator) -> Sequence[Any]:

@@ -16,6 +16,7 @@ from edgernn_export.onnx_reader.loops.body_values import (
     allows,
     without_identities,
 )
+from edgernn_export.onnx_reader.loops.own_cells import own_results
 from edgernn_export.onnx_reader.loops.steps import LoopSteps
 from edgernn_export.onnx_reader.nodes import StepBody
 from edgernn_export.operator_reader.loops.step_algebra import one_factor
@@ -88,11 +89,19 @@ class _Way:
                 self.counters.append((before, after))
             else:
                 state = CarriedState(before=before, after=after, start=start, place=place)
-                width = start.shape[-1] if is_constant(start) and start.ndim else 0
-                if isinstance(start, Traced):
-                    width = next((a.size or 0 for a in start.axes[-1]), 1) if start.axes else 0
+                width = _width_of(start)
                 self.given[before] = one_factor(width, ("s", len(self.states)))
                 self.states.append(state)
+
+
+def _width_of(start: Any) -> int:
+    """Width of a state; 0 if it is open."""
+    rank = start.ndim if is_constant(start) else start.rank
+    if rank != 2:
+        raise OperatorRefused("states of two axes, streams and features", f"{rank}", _AGAIN)
+    if is_constant(start):
+        return int(start.shape[1])
+    return next((atom.size or 0 for atom in start.axes[1]), 1)
 
 
 def loops(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
@@ -106,7 +115,8 @@ def loops(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
         return _read(trace, operator, _way_of_loop(operator), handlers)
 
     def scan(trace: CallTrace, operator: Operator) -> Sequence[Any]:
-        return _read(trace, operator, _way_of_scan(operator), handlers)
+        made = own_results(trace, operator)
+        return _read(trace, operator, _way_of_scan(operator), handlers) if made is None else made
 
     return {"Loop": loop, "Scan": scan}
 
@@ -123,7 +133,8 @@ def _body(operator: Operator) -> tuple[StepBody, list[Any], dict[str, Any]]:
 
 def _way_of_loop(operator: Operator) -> _Way:
     body, inputs, given = _body(operator)
-    trips, condition, *starts = [*inputs, *[None] * (2 - len(inputs))]
+    trips, condition = (inputs[place] if place < len(inputs) else None for place in range(2))
+    starts = inputs[2:]
     if condition is not None and not (is_constant(condition) and allows(condition)):
         raise OperatorRefused("a loop that runs", "one that may not begin", _CELLS)
     count = len(starts)
@@ -137,9 +148,9 @@ def _way_of_loop(operator: Operator) -> _Way:
     way.prepended = (False,) * len(way.rows)
     way.condition = body.outputs[0]
     if trips is not None:
-        (way.trips,) = trips.reshape(-1) if is_constant(trips) else (None,)
-        if way.trips is None:
-            raise OperatorRefused("as many steps as readings", "a number of the network", _CELLS)
+        if not is_constant(trips) or trips.size != 1:
+            raise OperatorRefused("as many steps as readings", "another number", _CELLS)
+        way.trips = trips.reshape(-1)[0]
     return way
 
 

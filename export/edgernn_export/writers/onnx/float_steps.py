@@ -6,6 +6,7 @@ same interpreter runs it in NumPy and in Keras (`float_model.graph_run`).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import EllipsisType
@@ -104,6 +105,8 @@ NODES: Final = Arithmetic(
 def append_cell(g: GraphBuilder, layer: FloatCell, fed: Fed, states: list[str]) -> LayerNodes:
     """Append a registered cell.
 
+    The body says in JSON which cell it is, so that a reader knows what to compare it with.
+
     Args:
         g: receives the nodes.
         layer: the cell.
@@ -114,7 +117,8 @@ def append_cell(g: GraphBuilder, layer: FloatCell, fed: Fed, states: list[str]) 
     step = FloatStep(plan.graph, plan.terms, NODES, plan.epsilon)
     outside = _weights(g, layer)
     of_xs = step.of_input(outside, NodeArray(g, joined(g, fed)))
-    body = GraphBuilder(layer.name, g)
+    told = {"cell": layer.kind, "units": layer.units, "options": dict(layer.options)}
+    body = GraphBuilder(layer.name, g, json.dumps(told, sort_keys=True))
 
     def row(name: str, width: int) -> NodeArray:
         return NodeArray(body, body.input(name, np.float32, ["B", width]))

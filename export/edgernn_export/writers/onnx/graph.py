@@ -20,11 +20,12 @@ class GraphBuilder:
     Args:
         name: graph name.
         around: the graph that has this one in a node; they share their constants.
+        told: what the graph is, for readers.
     """
 
-    def __init__(self, name: str, around: GraphBuilder | None = None) -> None:
+    def __init__(self, name: str, around: GraphBuilder | None = None, told: str = "") -> None:
         """Start an empty graph."""
-        self.name = name
+        self.name, self.told = name, told
         self._around = around
         self._nodes: list[Any] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
@@ -121,8 +122,9 @@ class GraphBuilder:
             node.input[:] = [self._renamed.get(tensor, tensor) for tensor in node.input]
             node.output[:] = [self._renamed.get(tensor, tensor) for tensor in node.output]
         return helper.make_graph(
-            self._nodes, self.name, self._inputs, self._outputs, self._initializers
-        )
+            self._nodes, self.name, self._inputs, self._outputs, self._initializers,
+            doc_string=self.told or None,
+        )  # fmt: skip
 
     @staticmethod
     def _value(name: str, dtype: npt.DTypeLike, shape: list[int | str]) -> Any:
