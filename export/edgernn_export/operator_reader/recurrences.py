@@ -117,8 +117,13 @@ def _by_direction(trace: CallTrace, state: Traced, count: int) -> list[CallResul
         axis = state.axes[0]
         if len(axis) == 1 and axis[0].kind is None:
             state = trace.need(state, 0, AxisKind.STACK)
+    names = {atom.source[0] for atom in state.atoms if atom.source is not None}
     for place, kind in ((-1, AxisKind.FEATURES), (-2, AxisKind.BATCH)):
         state = trace.need(state, state.rank + place, kind)
+    if trace.is_trial and state.rank == 2:  # a third axis of an input was that of the directions
+        for name in names:
+            for place in range(3):
+                trace.demanded.setdefault((name, place), AxisKind.STACK)
     tensors = state.tensors
     if len(tensors) == 1 and state.axes[0] and state.axes[0][0].kind is None:
         tensors = tensors * count

@@ -14,8 +14,10 @@ from onnx import TensorProto, helper
 
 from edgernn.errors import EdgeRnnError, UnsupportedModelError
 from edgernn_export.onnx_reader.reader import read_onnx
+from edgernn_export.writers.onnx.float_operators import write_onnx_float
 from tests.support.models.onnx_files import model_of
 from tests.support.models.onnx_loops import Step, gru_step, loop_file, lstm_step, scan_file
+from tests.support.models.registered import float_network
 
 #: Bytes that reading a small file may take at its peak.
 MOST_BYTES = 64 << 20
@@ -119,6 +121,10 @@ def _scanned(seed=4):
     return scan_file(step, inputs=2, back=True, turned=True, captured=False, streams=1)
 
 
+def _own():
+    return write_onnx_float(float_network("minimal_gru", units=3))
+
+
 def _of_bytes(data, draw):
     """A file with some bytes changed, cut off, put in or repeated."""
     made = bytearray(data)
@@ -187,7 +193,7 @@ def _of_fields(data, draw):
 
 def _fuzz(seeds):
     """Read a mutation for every seed; how many were read, and how many refused."""
-    bases = (_small(), _streamed(), _mixed(), _looped(), _scanned())
+    bases = (_small(), _streamed(), _mixed(), _looped(), _scanned(), _own())
     counts = {"read": 0, "refused": 0}
     for seed in seeds:
         draw = random.Random(seed)
@@ -202,7 +208,7 @@ def _fuzz(seeds):
 
 
 def test_the_files_that_are_damaged_here_are_good():
-    for data in (_small(), _streamed(), _mixed(), _looped(), _scanned()):
+    for data in (_small(), _streamed(), _mixed(), _looped(), _scanned(), _own()):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             read_onnx(data)
