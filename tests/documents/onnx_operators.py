@@ -12,8 +12,8 @@ _ROWS: Final = (
     (("LSTM", "GRU", "RNN"), "recurrent layers",
      "all directions; the [attributes of each](../guides/from-onnx.md#recurrent-operators)"),
     (("Loop", "Scan"), "recurrent layers",
-     "over all steps, forward or backward; the body is a step of SimpleRNN, GRU or LSTM cells, or one that "
-     "edgernn wrote for a registered cell"),
+     "over all steps, forward or backward; the body is a step of SimpleRNN, GRU or LSTM cells, or "
+     "one that edgernn wrote for a registered cell"),
     (("ReverseSequence",), "nothing", "before and after a Loop or Scan that reads backward"),
     (("Gemm", "MatMul"), "Dense", "one factor constant"),
     (("Conv",), "Conv1D, DepthwiseConv1D",

@@ -105,7 +105,7 @@ NODES: Final = Arithmetic(
 def append_cell(g: GraphBuilder, layer: FloatCell, fed: Fed, states: list[str]) -> LayerNodes:
     """Append a registered cell.
 
-    The body says in JSON which cell it is, so that a reader knows what to compare it with.
+    The body says in JSON which cell it is, so that it can be compared with that cell.
 
     Args:
         g: receives the nodes.
