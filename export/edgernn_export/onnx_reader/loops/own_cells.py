@@ -114,7 +114,8 @@ def _row(state: Any) -> FloatArray:
             "all initial states as inputs, or the same constants for all streams", "others",
             "Export the network again.",
         )  # fmt: skip
-    return numbers(state)[0]
+    row: FloatArray = numbers(state)[0]
+    return row
 
 
 def own_cell(
