@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from edgernn.errors import UnsupportedModelError
+from edgernn.errors import StreamKindWarning, UnsupportedModelError
 from edgernn_export.float_model.float_run import answers
 from edgernn_export.onnx_reader.reader import read_onnx
 from tests.support.models.onnx_files import model_of, runtime_outputs
@@ -64,6 +64,67 @@ def kind_of(name):
 @pytest.mark.parametrize("last", [False, True])
 def test_a_loop_as_keras_exports_it(name, last):
     check(loop_file(step_of(name), last=last), STREAMS, [kind_of(name)])
+
+
+def test_a_loop_that_its_condition_alone_ends():
+    check(loop_file(step_of("gru"), trips=False), STREAMS, ["gru"])
+
+
+@pytest.mark.parametrize("name", ["gru", "lstm"])
+def test_states_that_are_inputs_and_outputs(name):
+    step = step_of(name)
+    data = loop_file(step, begun=True)
+    zeros = {f"start{i}": np.zeros((20, width), np.float32) for i, width in enumerate(step.widths)}
+    with pytest.warns(StreamKindWarning):
+        found = read_onnx(data)
+    want = runtime_outputs(data, {"readings": STREAMS, **zeros})[0]
+    np.testing.assert_allclose(answers(found, STREAMS.astype(np.float64)), want, atol=1e-5)
+    assert found.stateful
+
+
+def test_a_gru_that_keeps_with_the_rest():
+    """z * n + (1 - z) * h: the update gate is mirrored."""
+    step = step_of("gru")
+    swapped = {"new": ("rest", "s0"), "old": ("z", "n")}
+    check(loop_file(_with_inputs(step, swapped)), STREAMS, ["gru"])
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("lstm", {"new": ("i", "g_in")}),  # a candidate without a function
+        ("lstm", {"kept": ("f", "s0")}),
+        ("lstm", {"shown": ("kept",)}),
+        ("lstm", {"new": ("i", "x_part")}),  # a reading in the place of the candidate
+        ("gru", {"old": ("r", "s0")}),
+        ("gru", {"rest": ("one", "r")}),
+    ],
+)
+def test_steps_that_resemble_a_cell_are_refused(name, changed):
+    step = _with_inputs(step_of(name), changed)
+    if "x_part" in changed.get("new", ()):
+        part = helper.make_node("MatMul", ["x", "P"], ["x_part"])
+        more = weights_of(np.random.default_rng(9), P=(3, 4))
+        step = replace(step, nodes=(part, *step.nodes), weights=step.weights | more)
+    (reason,) = refused(loop_file(step))
+    assert reason.startswith("node 'steps_loop' (Loop): expected a body that is one step of a")
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"), [("gru", {"rn": ("r", "hz")}), ("gru_before", {"rh": ("z", "s0")})]
+)
+def test_cells_whose_gates_share_weights(name, changed):
+    check(loop_file(_with_inputs(step_of(name), changed)), STREAMS, ["gru"])
+
+
+def _with_inputs(step, changed):
+    """The step with other inputs of the nodes that give these values."""
+    nodes = []
+    for node in step.nodes:
+        made = _renamed(node, {})
+        made.input[:] = changed.get(node.output[0], node.input)
+        nodes.append(made)
+    return replace(step, nodes=tuple(nodes))
 
 
 @pytest.mark.parametrize("name", STEPS)

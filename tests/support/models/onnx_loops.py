@@ -133,7 +133,7 @@ def scan_file(step, inputs=3, *, back=False, turned=False, axis=0, captured=True
     return model_of([node], {"readings": shape}, ["y"], weights)
 
 
-def loop_file(step, inputs=3, *, changed=None, last=False):
+def loop_file(step, inputs=3, *, changed=None, last=False, trips=True, begun=False):
     """A network of one Loop over x [B, T, I], as tf2onnx writes it.
 
     Args:
@@ -141,6 +141,8 @@ def loop_file(step, inputs=3, *, changed=None, last=False):
         inputs: width of the readings.
         changed: name of a node of the network or the body -> another one instead.
         last: it gives the last state, not the rows of all steps.
+        trips: the number of steps is an input of the loop; otherwise its condition alone ends it.
+        begun: the first states are inputs of the network, and the last ones outputs.
     """
     node = helper.make_node
     carried = list(step.weights)
@@ -191,6 +193,8 @@ def loop_file(step, inputs=3, *, changed=None, last=False):
     nodes.append(node("Loop", given, results, name="steps_loop", body=body))
     own = {name: f"outer_{name}" for name in carried}
     nodes[-1].input[:] = [own.get(name, name) for name in given]
+    if not trips:
+        nodes[-1].input[0] = ""
     nodes.append(
         node("Identity", ["end0"], ["y"]) if last
         else node("Transpose", ["rows"], ["y"], perm=[1, 0, 2])
@@ -198,7 +202,12 @@ def loop_file(step, inputs=3, *, changed=None, last=False):
     weights = {f"outer_{name}": value for name, value in step.weights.items()} | starts
     weights |= {"zero": np.array(0), "zero_float": np.float32(0.0), "first": np.array([0]),
                 "second": np.array([1])}  # fmt: skip
-    return model_of(_with(changed, nodes), {"readings": ["b", "t", inputs]}, ["y"], weights)
+    shapes, results = {"readings": ["b", "t", inputs]}, ["y"]
+    if begun:
+        nodes = [one for one in nodes if one.op_type != "Expand"]
+        shapes |= {f"start{index}": ["b", width] for index, width in enumerate(step.widths)}
+        results += [f"end{index}" for index in range(len(states))]
+    return model_of(_with(changed, nodes), shapes, results, weights)
 
 
 def sequences_of_matlab(rng, units=4):
