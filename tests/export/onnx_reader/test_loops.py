@@ -66,6 +66,11 @@ def test_a_loop_as_keras_exports_it(name, last):
     check(loop_file(step_of(name), last=last), STREAMS, [kind_of(name)])
 
 
+def test_a_loop_over_the_second_axis():
+    reading = helper.make_node("Gather", ["readings", "number"], ["x"], name="reading", axis=1)
+    check(loop_file(step_of("gru"), changed={"reading": reading}), STREAMS, ["gru"])
+
+
 def test_a_loop_that_its_condition_alone_ends():
     check(loop_file(step_of("gru"), trips=False), STREAMS, ["gru"])
 

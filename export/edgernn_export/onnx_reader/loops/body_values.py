@@ -24,6 +24,7 @@ from edgernn_export.operator_reader.loops.step_algebra import (
     times,
 )
 from edgernn_export.operator_reader.operators import Operator, OperatorNode, numbers
+from edgernn_export.operator_reader.shapes import transposed
 from edgernn_export.operator_reader.trace import OperatorRefused
 from edgernn_export.operator_reader.values import Traced, is_constant
 
@@ -333,10 +334,16 @@ def _slice(run: BodyValues, operator: Operator) -> Sequence[Any]:
 def _gather(run: BodyValues, operator: Operator) -> Sequence[Any]:
     """The reading of the step at hand."""
     value = operator.given(0)
-    axis = int(operator.attribute("axis", 0))
-    if not isinstance(value, Traced) or operator.given(1) != Iteration() or axis:
+    if not isinstance(value, Traced) or operator.given(1) != Iteration():
         raise NoSum
-    return [run.taken(StepOf(value), operator.node.outputs[0])]
+    place = value.place(int(operator.attribute("axis", 0)))
+    return [run.taken(StepOf(steps_first(value, place)), operator.node.outputs[0])]
+
+
+def steps_first(value: Traced, place: int) -> Traced:
+    """A value with the axis at a place before the others."""
+    order = [place, *(other for other in range(value.rank) if other != place)]
+    return transposed(value, order)
 
 
 def _less(_: BodyValues, operator: Operator) -> Sequence[Any]:

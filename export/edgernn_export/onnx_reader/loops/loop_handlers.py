@@ -14,6 +14,7 @@ from edgernn_export.onnx_reader.loops.body_values import (
     Permission,
     StepOf,
     allows,
+    steps_first,
     without_identities,
 )
 from edgernn_export.onnx_reader.loops.own_cells import own_results
@@ -22,7 +23,6 @@ from edgernn_export.onnx_reader.nodes import StepBody
 from edgernn_export.operator_reader.loops.step_algebra import one_factor
 from edgernn_export.operator_reader.loops.written_cells import written_cells
 from edgernn_export.operator_reader.operators import Handler, Operator
-from edgernn_export.operator_reader.shapes import transposed
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.operator_reader.values import UNKNOWN, Traced, is_constant
 
@@ -170,9 +170,7 @@ def _way_of_scan(operator: Operator) -> _Way:
     ):
         if not isinstance(value, Traced):
             raise OperatorRefused("readings at every step", "constants", _CELLS)
-        place = int(axis) % value.rank if value.rank else 0
-        order = [place, *(other for other in range(value.rank) if other != place)]
-        given[name] = StepOf(transposed(value, order), turned=bool(way_back))
+        given[name] = StepOf(steps_first(value, value.place(int(axis))), turned=bool(way_back))
     way = _Way(body=body, given=given)
     way.carry(body.inputs[:count], body.outputs[:count], inputs[:count])
     way.rows = body.outputs[count:]
