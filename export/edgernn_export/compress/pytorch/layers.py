@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from edgernn.graph.lowering import lowered
 from edgernn.model.layers import Delay, Embedding, Layer
 from edgernn_export.cells.cell_readers import CellMatrix
+from edgernn_export.compress.pytorch.steps_together import recurrent_together
 from edgernn_export.compress.pytorch.variables import ModuleVariable, add_buffer, add_parameter
 from edgernn_export.compress.qat.integer_side.layer_integers import Integers, layer_shapes
 from edgernn_export.compress.qat.integer_side.plan import TrainingPlan
 from edgernn_export.compress.qat.integer_side.sequences import (
     delayed,
     each_step,
-    recurrent,
     start_rows,
 )
 from edgernn_export.compress.qat.integer_side.value_integers import DepthwiseIntegers, TableIntegers
@@ -131,7 +131,8 @@ class AffineLayer(WeightedLayer):
         if not self.record.states:
             run = lambda flat: integers.step(maps, integers.of_input(maps, flat), ())[0]  # noqa: E731
             return each_step(run, codes), kept
-        made, states = recurrent(integers, weights, maps, codes, kept or self._start(codes))
+        start = kept or self._start(codes)
+        made, states = recurrent_together(integers, weights, maps, codes, start)
         return made, tuple(states)
 
     def matrices(self) -> list[CellMatrix]:

@@ -159,6 +159,15 @@ class Integers:
             name: with_storage(affine, self.record.inputs, bits_of(affine), sparse)
             for name, affine in made.items()
         }
+        return self._with(stored, weights)
+
+    def unproven_layer(self, weights: Weights) -> Layer:
+        """The same, dense and with the current steps: its accumulators may be unsafe."""
+        values = {name: variable.value for name, variable in weights.items()}
+        return self._with(self.maps.unproven(values), weights)
+
+    def _with(self, maps: Mapping[str, Any], weights: Weights) -> Layer:
+        """The layer record with other maps, and with the constants of the weights."""
         codes = {
             name: ops.convert_to_numpy(found).astype(np.int16)
             for name, found in self.constants(weights).items()
@@ -169,5 +178,5 @@ class Integers:
             )
             for name, scale in self.record.scales.items()
         }
-        changed: dict[str, Any] = {**stored, **type(self.record).scale_arguments(constants)}
+        changed: dict[str, Any] = {**maps, **type(self.record).scale_arguments(constants)}
         return dataclasses.replace(self.record, **changed)

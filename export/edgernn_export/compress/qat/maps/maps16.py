@@ -201,6 +201,10 @@ class Maps16:
         """Maps with the integers of float weights."""
         return {name: one.ready(weights) for name, one in self._maps.items()}
 
+    def unproven(self, weights: Weights) -> dict[str, Affine16]:
+        """Integer maps with their current steps, which may be unsafe."""
+        return {name: one.record(weights) for name, one in self._maps.items()}
+
     def records(self, owner: str, weights: Weights, ranges: Ranges) -> dict[str, Affine16]:
         """Integer maps proven safe; coarsens rows that the last batch made unsafe.
 

@@ -146,6 +146,10 @@ class Maps8:
         """Maps with the integers of float weights."""
         return {name: one.ready(weights) for name, one in self._maps.items()}
 
+    def unproven(self, weights: Weights) -> dict[str, Affine8]:
+        """Integer maps with their current steps, which may be unsafe."""
+        return {name: one.record(weights) for name, one in self._maps.items()}
+
     def records(self, owner: str, weights: Weights, ranges: Ranges) -> dict[str, Affine8]:
         """Integer maps proven safe; lowers the shift where the last batch made them unsafe.
 
@@ -153,7 +157,7 @@ class Maps8:
             OverflowRefused: not even the smallest shift is safe.
         """
         while True:
-            made = {name: one.record(weights) for name, one in self._maps.items()}
+            made = self.unproven(weights)
             unsafe = [n for n, affine in made.items() if affine.unsafe_rows(ranges).size]
             if not unsafe:
                 return made

@@ -50,16 +50,24 @@ class ReadyMap:
                 return matrix_product(q_x, weights[KERNEL], double=self.double)
         return None
 
-    def __call__(self, from_input: Tensor | None, q_state: Tensor | None = None) -> Tensor:
-        """Codes [B, R] from `of_input` and the operand codes [B, H] of the state."""
+    def of_state(self, q_state: Tensor) -> Tensor:
+        """Products of the operand codes [B, H] of a state with the matrix that reads it."""
+        (matrix,) = (weights[RECURRENT] for weights in self.terms if RECURRENT in weights)
+        return matrix_product(q_state, matrix, double=self.double)
+
+    def codes(self, from_input: Tensor | None, from_state: Tensor | None) -> Tensor:
+        """Codes [B, R] from `of_input` and `of_state`."""
         sums = []
         for weights in self.terms:
             acc = from_input if KERNEL in weights else None
             if RECURRENT in weights:
-                part = matrix_product(q_state, weights[RECURRENT], double=self.double)
-                acc = part if acc is None else acc + part
+                acc = from_state if acc is None else acc + from_state
             sums.append(acc)
         return self.finish(sums)
+
+    def __call__(self, from_input: Tensor | None, q_state: Tensor | None = None) -> Tensor:
+        """Codes [B, R] from `of_input` and the operand codes [B, H] of the state."""
+        return self.codes(from_input, None if q_state is None else self.of_state(q_state))
 
 
 class Bias:
