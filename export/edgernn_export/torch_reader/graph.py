@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,9 @@ from edgernn_export.torch_reader.capture import is_user_file
 from edgernn_export.torch_reader.idioms import (
     collected,
     orders_of_streams,
+    with_elements,
+    with_softsign,
+    with_stacks,
     without_identities,
     without_orders,
 )
@@ -38,8 +41,8 @@ class TorchProgram:
         inputs: what it is given.
         constants: its weights, and what is computed of them alone, by name.
         nodes: operators, each behind those that it reads; their places of arguments are in the
-            attribute "places", and the sizes of their
-            result in "sizes".
+            attribute "places", the sizes of their result in "sizes", and what torch calls in
+            "target".
         outputs: names of its results.
         loops: numbers of steps of loops that were turned into recurrent operators.
     """
@@ -49,6 +52,25 @@ class TorchProgram:
     nodes: list[OperatorNode]
     outputs: tuple[str, ...]
     loops: tuple[int, ...] = ()
+
+    def with_open_steps(self) -> TorchProgram | None:
+        """The program with inputs of any number of streams and steps.
+
+        torch fixes the number of steps of recurrent operators at that of the example. None where
+        the first result does not have the steps of the first input, or loops are written out.
+        """
+        made = {node.outputs[0]: node.attributes["sizes"] for node in self.nodes}
+        result = made.get(self.outputs[0], ()) if self.outputs else ()
+        before = self.inputs[0].sizes[:2] if self.inputs else ()
+        if self.loops or len(result) != 3 or result[:2] != before or None in before:
+            return None
+        inputs = tuple(
+            replace(given, sizes=(None, None, *given.sizes[2:]))
+            if given.sizes[:2] == before
+            else given
+            for given in self.inputs
+        )
+        return replace(self, inputs=inputs)
 
 
 def program_of(exported: Any, findings: Findings) -> TorchProgram:
@@ -92,10 +114,10 @@ def program_of(exported: Any, findings: Findings) -> TorchProgram:
         name: _array(value) for name, value in tensors.items() if isinstance(value, torch.Tensor)
     }
     nodes = without_orders(nodes, orders_of_streams(exported.graph))
-    nodes, outputs = without_identities(nodes, outputs)
-    nodes = collected(nodes)
+    nodes, outputs = without_identities(nodes, outputs, constants)
     sizes = {one.name: one.sizes for one in inputs}
     sizes |= {node.outputs[0]: node.attributes["sizes"] for node in nodes}
+    nodes = with_softsign(with_stacks(with_elements(collected(nodes), sizes), outputs))
     nodes, outputs, loops = without_loops(nodes, outputs, sizes, constants)
     return TorchProgram(
         inputs=tuple(inputs),
@@ -257,6 +279,7 @@ def _operator(node: Any) -> OperatorNode:
         attributes={
             "places": {one: place for place, one in enumerate(names)},
             "sizes": _sizes(node.meta.get("val")),
+            "target": node.target,
         },
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -12,6 +12,8 @@ from edgernn_export.operator_reader.operators import OperatorNode, ValueName
 _START, _END, _STEP = 2, 3, 4
 #: Ends of slices from here on mean: to the last element.
 _FAR: Final = 2**31
+#: Elements of the largest constants that are compared.
+_MOST_COMPARED: Final = 1 << 16
 #: Makes tensors that a loop fills.
 _EMPTY: Final = ("empty", "new_empty", "new_zeros", "zeros", "zeros_like")
 _IDENTITIES: Final = ("alias", "clone", "contiguous", "detach", "lift_fresh_copy")
@@ -70,15 +72,23 @@ def without_orders(nodes: Sequence[OperatorNode], orders: set[str]) -> list[Oper
 
 
 def without_identities(
-    nodes: Sequence[OperatorNode], outputs: Sequence[str]
+    nodes: Sequence[OperatorNode], outputs: Sequence[str], constants: Mapping[str, Any]
 ) -> tuple[list[OperatorNode], tuple[str, ...]]:
     """Operators and outputs without those operators that give what they are given.
+
+    Of equal constants, such as those that every round of a loop computes again, one is left.
 
     Args:
         nodes: operators.
         outputs: names of results of the network.
+        constants: by name.
     """
     same: dict[str, str] = {}
+    first: dict[Any, str] = {}
+    for name, array in constants.items():
+        if array.size <= _MOST_COMPARED:
+            key = array.shape, array.dtype.str, array.tobytes()
+            same[name] = first.setdefault(key, name)
 
     def renamed(value: Any) -> Any:
         if isinstance(value, ValueName):
@@ -101,6 +111,89 @@ def _is_whole_slice(node: OperatorNode) -> bool:
         return False
     start, end, step = (node.inputs[place] for place in (_START, _END, _STEP))
     return not start and step in (None, 1) and (end is None or (type(end) is int and end > _FAR))
+
+
+def with_elements(
+    nodes: Sequence[OperatorNode], sizes: Mapping[str, tuple[int | None, ...]]
+) -> list[OperatorNode]:
+    """Operators in which parts of one element are elements: split(1) and chunk(n) of n of them.
+
+    Args:
+        nodes: operators.
+        sizes: of values by name.
+    """
+    parts: dict[str, tuple[ValueName, int]] = {}
+    waiting: dict[str, OperatorNode] = {}
+    made = []
+    for node in nodes:
+        # Where a loop reads an element: all parts are taken before the first round.
+        made += [waiting.pop(name) for name in node.reads() if name in waiting]
+        source = node.inputs[0] if node.inputs else None
+        if isinstance(source, ValueName) and node.kind in ("chunk", "split"):
+            given = sizes.get(source.name, ())
+            axis = int(node.inputs[2] or 0) % max(1, len(given))
+            count = given[axis] if given else None
+            if node.inputs[1] == (1 if node.kind == "split" else count) and (count or 0) > 1:
+                parts[node.outputs[0]] = source, axis
+        if node.kind == "getitem" and isinstance(source, ValueName) and source.name in parts:
+            value, axis = parts[source.name]
+            element = f"{node.outputs[0]}_element"
+            waiting[node.outputs[0]] = _placed(
+                node, "unsqueeze", {"self": ValueName(element), "dim": axis}
+            )
+            chosen = {"self": value, "dim": axis, "index": node.inputs[1]}
+            node = replace(_placed(node, "select", chosen), outputs=(element,))
+        made.append(node)
+    return [*made, *waiting.values()]
+
+
+def _placed(node: OperatorNode, kind: str, given: Mapping[str, Any]) -> OperatorNode:
+    """The operator as one of another kind, with other arguments."""
+    places = {name: place for place, name in enumerate(given)}
+    attributes = {**node.attributes, "places": places}
+    return replace(node, kind=kind, inputs=tuple(given.values()), attributes=attributes)
+
+
+def with_stacks(nodes: Sequence[OperatorNode], outputs: Sequence[str]) -> list[OperatorNode]:
+    """Operators in which cat of values with a new axis each is a stack of them.
+
+    Args:
+        nodes: operators.
+        outputs: names of results of the network.
+    """
+    makers = {node.outputs[0]: node for node in nodes if node.kind == "unsqueeze"}
+    made = []
+    for node in nodes:
+        if node.kind == "cat" and isinstance(node.inputs[0], list):
+            axis = node.inputs[1] or 0
+            parts = [makers.get(getattr(one, "name", "")) for one in node.inputs[0]]
+            known = [part for part in parts if part is not None and part.inputs[1] == axis]
+            if len(known) == len(parts) > 1:
+                given = {"tensors": [part.inputs[0] for part in known], "dim": axis}
+                node = _placed(node, "stack", given)
+        made.append(node)
+    read = {name for node in made for name in node.reads()} | set(outputs)
+    # Those that nothing reads any more stand behind the rounds of a loop.
+    return [node for node in made if node.outputs[0] not in makers or node.outputs[0] in read]
+
+
+def with_softsign(nodes: Sequence[OperatorNode]) -> list[OperatorNode]:
+    """Operators in which x / (1 + |x|), as torch exports it, is a softsign."""
+    makers = {node.outputs[0]: node for node in nodes}
+
+    def of(value: Any, kind: str) -> OperatorNode | None:
+        node = makers.get(getattr(value, "name", ""))
+        return node if node is not None and node.kind == kind else None
+
+    made = []
+    for node in nodes:
+        total = of(node.inputs[1], "add") if node.kind == "div" else None
+        if total is not None and 1 in total.inputs[:2]:
+            magnitude = next((of(one, "abs") for one in total.inputs[:2] if of(one, "abs")), None)
+            if magnitude is not None and magnitude.inputs[0] == node.inputs[0]:
+                node = replace(node, kind="softsign", inputs=node.inputs[:1])
+        made.append(node)
+    return made
 
 
 def collected(nodes: Sequence[OperatorNode]) -> list[OperatorNode]:

@@ -18,8 +18,9 @@ from edgernn_export.operator_reader.operators import Handler
 from edgernn_export.torch_reader.capture import exported, with_another_step
 from edgernn_export.torch_reader.examples import examples_of
 from edgernn_export.torch_reader.graph import TorchProgram, program_of
+from edgernn_export.torch_reader.handlers.constant_handlers import folded
 from edgernn_export.torch_reader.handlers.convolution_handlers import CONVOLUTIONS
-from edgernn_export.torch_reader.handlers.layer_handlers import LAYERS, folded
+from edgernn_export.torch_reader.handlers.layer_handlers import LAYERS
 from edgernn_export.torch_reader.handlers.recurrent_handlers import RECURRENT
 from edgernn_export.torch_reader.handlers.shape_handlers import SHAPES
 from edgernn_export.torch_reader.source import open_torch
@@ -91,9 +92,7 @@ def torch_network(
     """
     opened, name = open_torch(source)
     if hasattr(opened, "graph_signature"):
-        findings = Findings(wording=TORCH)
-        program = program_of(opened, findings)
-        return described_model(_graph(name, program), findings)
+        return _of_program(opened, name)
     if example is not None or readings is None:
         return _of_module(opened, name, example)
     first: UnsupportedModelError | None = None
@@ -105,6 +104,19 @@ def torch_network(
     if first is not None:
         raise first
     return _of_module(opened, name, None)
+
+
+def _of_program(exported_program: Any, name: str) -> StoredModel:
+    """The network of a program: for any number of steps, where its example alone fixed that."""
+    findings = Findings(wording=TORCH)
+    program = program_of(exported_program, findings)
+    open_steps = program.with_open_steps()
+    if open_steps is not None and not findings.reasons:
+        try:
+            return described_model(_graph(name, open_steps), Findings(wording=TORCH))
+        except UnsupportedModelError:
+            pass  # something in it is made for this number of steps
+    return described_model(_graph(name, program), findings)
 
 
 def _of_module(module: Any, name: str, example: Any, *, windows: bool = True) -> StoredModel:

@@ -57,22 +57,41 @@ TORCH: Final = Wording(
     unit_strides="Train with strides of 1 and zeros before the first step.",
 )
 
-_RECURRENT: Final = (
+#: What helps where a network looks at all steps at once.
+RECURRENT_INSTEAD: Final = (
     "Train with a recurrent layer instead, whose output depends on all earlier steps."
 )
+_NORMALIZED: Final = "Train with nn.BatchNorm1d, which folds into the weights."
+_LOOP: Final = "Write a Python loop over the steps, or use nn.RNN, nn.LSTM or nn.GRU."
+_CHOICE: Final = (
+    "Train with nn.ReLU, nn.LeakyReLU, torch.clamp or torch.maximum, which choose by value."
+)
+_LARGEST: Final = "Return the values before it, and take the largest one outside the network."
+_LENGTHS: Final = (
+    "For the last step of each stream, use output[:, -1] and omit the lengths: a stream is as long "
+    "as it is."
+)
+_CHANCE: Final = "Begin with zeros or a parameter: an integer model draws no random numbers."
 #: What helps against operators that are not read.
 _CURES: Final = {
-    "adaptive_avg_pool1d": _RECURRENT,
-    "adaptive_max_pool1d": _RECURRENT,
-    "layer_norm": "Train with nn.BatchNorm1d, which folds into the weights.",
-    "log_softmax": "Return the values before it, or their softmax: logarithms serve the loss.",
-    "mean": _RECURRENT,
-    "sum": _RECURRENT,
-    "scaled_dot_product_attention": _RECURRENT,
+    **dict.fromkeys(
+        ("adaptive_avg_pool1d", "adaptive_max_pool1d", "amax", "amin", "baddbmm", "bmm", "cumsum",
+         "max", "min", "multi_head_attention_forward", "scaled_dot_product_attention"),
+        RECURRENT_INSTEAD,
+    ),
+    **dict.fromkeys(
+        ("group_norm", "instance_norm", "layer_norm", "native_layer_norm", "rms_norm"), _NORMALIZED
+    ),
+    **dict.fromkeys(("eq", "ge", "gt", "le", "lt", "masked_fill", "ne", "where"), _CHOICE),
+    **dict.fromkeys(("argmax", "argmin", "topk"), _LARGEST),
+    **dict.fromkeys(("arange", "gather", "index", "sort"), _LENGTHS),
+    **dict.fromkeys(("normal", "rand", "rand_like", "randn", "randn_like"), _CHANCE),
+    **dict.fromkeys(("scan", "while_loop"), _LOOP),
+    "bilinear": "Train with the product of two nn.Linear, one for each input.",
+    "einsum": "Train with nn.Linear, or torch.matmul with a parameter.",
     "flip": "Train with bidirectional=True, which reads backward itself.",
-    "while_loop": "Write a Python loop over the steps, or use nn.RNN, nn.LSTM or nn.GRU.",
-    "scan": "Write a Python loop over the steps, or use nn.RNN, nn.LSTM or nn.GRU.",
-}
+    "log_softmax": "Return the values before it, or their softmax: logarithms serve the loss.",
+}  # fmt: skip
 
 
 def unsupported(node: OperatorNode, known: Iterable[str]) -> OperatorRefused:

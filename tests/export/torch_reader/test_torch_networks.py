@@ -21,6 +21,7 @@ from tests.support.models.torch_modules import (
     Packed,
     Recurrent,
     Residual,
+    SixSteps,
     Tokens,
     answered,
 )
@@ -119,14 +120,36 @@ def test_wrapped_modules(wrapped):
     np.testing.assert_allclose(got, wanted, atol=1e-5)
 
 
+class Joined(Recurrent):
+    """Steps and streams as one axis: a program has their numbers inside."""
+
+    def forward(self, x):
+        batch, steps, _ = x.shape
+        y = self.rnn(x)[0].reshape(batch * steps, UNITS)
+        return self.linear(y).view(batch, steps, 2)
+
+
 @pytest.mark.filterwarnings("ignore:The tensor attributes")  # of torch's own recurrent modules
-def test_programs_of_torch_export(tmp_path):
-    module = Recurrent("LSTM", batch_first=True).eval()
+@pytest.mark.parametrize(
+    ("made", "steps"),
+    [
+        (lambda: Recurrent("LSTM", batch_first=True), None),
+        (lambda: Recurrent("GRU", 2, batch_first=False), None),
+        (lambda: Recurrent("LSTM", read="last", batch_first=True), 6),
+        (lambda: Joined("LSTM", batch_first=True), 6),
+        (SixSteps, 6),
+    ],
+)
+def test_programs_of_torch_export(tmp_path, made, steps):
+    """torch fixes the steps of recurrent modules; answers to every step do not depend on them."""
+    module = made().eval()
+    first = not hasattr(module, "rnn") or module.rnn.batch_first
     path = tmp_path / "gait.pt2"
-    torch.export.save(torch.export.export(module, (torch.zeros(1, 6, INPUTS),)), path)
+    example = torch.zeros((1, 6, INPUTS) if first else (6, 1, INPUTS))
+    torch.export.save(torch.export.export(module, (example,)), path)
     network = read_network(path)
-    assert (network.name, network.steps) == ("gait", 6)  # torch fixes the steps of an LSTM
-    got, wanted = answered(network, module, steps=6)
+    assert (network.name, network.steps) == ("gait", steps)
+    got, wanted = answered(network, module, steps=steps or 17, batch_first=first)
     np.testing.assert_allclose(got, wanted, atol=1e-5)
 
 

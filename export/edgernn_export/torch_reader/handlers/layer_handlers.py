@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -12,9 +12,12 @@ from edgernn.model.formats import FloatArray
 from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn_export.operator_reader import layers
 from edgernn_export.operator_reader.operators import Handler, Operator, numbers
-from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
-from edgernn_export.operator_reader.values import Traced, is_constant
+from edgernn_export.operator_reader.selections import picked, split
+from edgernn_export.operator_reader.shapes import squeezed, unsqueezed
+from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused, told
+from edgernn_export.operator_reader.values import AxisKind, Traced, is_constant, size_of
 from edgernn_export.torch_reader.handlers.shape_handlers import argument, axis
+from edgernn_export.torch_reader.wording import RECURRENT_INSTEAD
 
 _AGAIN: Final = "Export the network again."
 _NO_DIVISION: Final = "Integer models have no division. Train without it."
@@ -165,6 +168,60 @@ def function(name: str, **parameters: tuple[str, float]) -> Handler:
     return handler
 
 
+def _glu(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+    """The first half of the features, times a sigmoid of the second one."""
+    value = operator.traced(0)
+    place = axis(operator, value, default=-1)
+    width = size_of(value.axes[place])
+    if not isinstance(width, int) or width % 2:
+        raise OperatorRefused("an even number of features", f"{width}", _AGAIN)
+    shown, gate = split(trace, value, place, [width // 2] * 2)
+    opened = layers.function(trace, gate, PointwiseFunction.of("sigmoid"))
+    return [layers.merged(trace, "Multiply", [shown, opened])]
+
+
+def _total(*, mean: bool) -> Handler:
+    """A sum or mean over the features of a step, over directions, or over layers."""
+
+    def handler(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+        value = operator.traced(0)
+        listed = np.atleast_1d(argument(operator, "dim", list(range(value.rank))))
+        if len(listed) != 1:
+            raise OperatorRefused(
+                "one axis to add up", f"{len(listed)}", "Add up the features of each step alone."
+            )
+        place = int(listed[0]) % value.rank
+        kinds = {atom.kind for atom in value.axes[place]}
+        if kinds & {AxisKind.TIME, AxisKind.BATCH}:
+            raise OperatorRefused(
+                "a sum of features, directions or layers",
+                f"one along the {told(value.axes[place])}", RECURRENT_INSTEAD,
+            )  # fmt: skip
+        count = size_of(value.axes[place])
+        if not isinstance(count, int):
+            raise OperatorRefused("an axis of a known size", "one of any size", _AGAIN)
+        share = 1 / count if mean else 1.0
+        if kinds == {AxisKind.STACK}:
+            parts = [picked(trace, value, place, index) for index in range(count)]
+            made = layers.merged(trace, "Add", parts) if count > 1 else parts[0]
+            made = _times(trace, made, share) if share != 1.0 else made
+            return [unsqueezed(made, [place]) if argument(operator, "keepdim") else made]
+        made = layers.dense(trace, value, place, np.full((count, 1), share), None)
+        keep = argument(operator, "keepdim", False)
+        return [made if keep else squeezed(trace, made, [place])]
+
+    return handler
+
+
+def _root(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+    return [layers.rooted(trace, operator.traced(0))]
+
+
+def _absolute(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+    applied = PointwiseFunction.of("relu", negative_slope=-1.0)
+    return [layers.function(trace, operator.traced(0), applied)]
+
+
 def _elu(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     scale = float(argument(operator, "scale", 1))
     inner = float(argument(operator, "input_scale", 1))
@@ -277,45 +334,10 @@ def _rank(operator: Operator) -> int:
     return value.rank if isinstance(value, Traced) else np.ndim(value)
 
 
-def folded(operator: Operator) -> Sequence[Any] | None:
-    """The results of an operator of sizes and numbers; None if it is not known."""
-    made = _FOLDED.get(operator.kind)
-    return None if made is None else [made(operator)]
-
-
-def _sized(combined: Callable[[Any, Any], Any]) -> Callable[[Operator], Any]:
-    def made(operator: Operator) -> Any:
-        pair = [
-            one.reshape(-1)[0] if isinstance(one, np.ndarray) else one
-            for one in operator.inputs[:2]
-        ]
-        result = np.empty(1, dtype=object)
-        result[0] = combined(*pair)
-        return result if not isinstance(result[0], int) else np.array([int(result[0])])
-
-    return made
-
-
-def _zeros(operator: Operator) -> Any:
-    """A constant of open sizes: those are 1, which broadcasts."""
-    wanted = argument(operator, "size", [1])
-    value = 1.0 if operator.kind == "ones" else argument(operator, "fill_value", 0.0)
-    return np.full((1,) * len(wanted), float(value))
-
-
-_FOLDED: Final[dict[str, Callable[[Operator], Any]]] = {
-    "add": _sized(lambda a, b: a + b),
-    "floordiv": _sized(lambda a, b: a // b),
-    "full": _zeros,
-    "mul": _sized(lambda a, b: a * b),
-    "ones": _zeros,
-    "sub": _sized(lambda a, b: a - b),
-    "zeros": _zeros,
-}
-
 LAYERS: Final[dict[str, Handler]] = {
     "_softmax": _softmax,
     "_to_copy": _cast,
+    "abs": _absolute,
     "add": arithmetic("Add"),
     "addmm": _addmm,
     "alpha_dropout": _dropout,
@@ -332,6 +354,7 @@ LAYERS: Final[dict[str, Handler]] = {
     "feature_dropout": _dropout,
     "full_like": _filled(0.0),
     "gelu": _gelu,
+    "glu": _glu,
     "hardshrink": function("hard_shrink", threshold=("lambd", 0.5)),
     "hardsigmoid": function("hard_sigmoid"),
     "hardswish": function("hard_silu"),
@@ -342,6 +365,7 @@ LAYERS: Final[dict[str, Handler]] = {
     "matmul": _matmul,
     "maximum": _extreme("Maximum"),
     "minimum": _extreme("Minimum"),
+    "mean": _total(mean=True),
     "mish": function("mish"),
     "mm": _matmul,
     "mul": arithmetic("Multiply"),
@@ -363,8 +387,10 @@ LAYERS: Final[dict[str, Handler]] = {
     "softshrink": function("soft_shrink", threshold=("lambd", 0.5)),
     "softsign": function("softsign"),
     "special_expit": function("sigmoid"),
+    "sqrt": _root,
     "square": _square,
     "sub": arithmetic("Subtract"),
+    "sum": _total(mean=False),
     "tanh": function("tanh"),
     "threshold": function("threshold", threshold=("threshold", 0.0), value=("value", 0.0)),
     "to": _cast,

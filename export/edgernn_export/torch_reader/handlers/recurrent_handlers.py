@@ -68,20 +68,22 @@ def _layers(trace: CallTrace, operator: Operator) -> Sequence[Any]:
             "a recurrent operator on padded readings", "one on a packed sequence",
             "Pass the module itself instead of a saved program.",
         )  # fmt: skip
-    starts = _starts(states if isinstance(states, (list, tuple)) else [states])
+    states = states if isinstance(states, (list, tuple)) else [states]
+    starts = _starts(states)
     weights = [numbers(np.asarray(one)) for one in arrays]
     turns = (False, True) if both else (False,)
     ends: list[list[Traced]] = [[] for _ in range(kind.states)]
     per_layer = len(weights) // (count * len(turns))
     for layer in range(count):
         made = []
-        for index, backward in enumerate(turns):
-            start = (layer * len(turns) + index) * per_layer
-            name = trace.name + (f"_l{layer}" if count > 1 else "") + "_reverse" * backward
-            rows = weights[start : start + per_layer]
-            made.append(_layer(kind, name, trace.origin, rows, biased, backward))
         hidden = weights[layer * len(turns) * per_layer + 1].shape[1]
         cells = len(weights[layer * len(turns) * per_layer]) // kind.gates
+        for index, backward in enumerate(turns):
+            place = layer * len(turns) + index
+            name = trace.name + (f"_l{layer}" if count > 1 else "") + "_reverse" * backward
+            rows = weights[place * per_layer : (place + 1) * per_layer]
+            begin = None if starts else _start(states, place, (hidden, cells)[: kind.states])
+            made.append(_layer(kind, name, trace.origin, rows, biased, backward, begin))
         begun = [_of_layer(trace, one, layer, count, len(turns)) for one in starts]
         found = recurrences.recurrent(
             trace, value, (1, 0, 2) if first_batch else (0, 1, 2), made,
@@ -107,6 +109,7 @@ def _layer(
     arrays: Sequence[FloatArray],
     biased: bool,
     backward: bool,
+    start: FloatArray | None,
 ) -> StoredLayer:
     """A layer in one direction."""
     weights = RecurrentWeights(
@@ -115,27 +118,52 @@ def _layer(
         recurrent=arrays[1],
         biases=(arrays[2], arrays[3]) if biased else (),
         projection=arrays[-1] if len(arrays) in (3, 5) else None,
+        start=start,
     )
     form = RecurrentForm(function=kind.function, backward=backward, reordered=backward)
     return recurrent(kind.name, name, origin, weights, form)
 
 
 def _starts(states: Sequence[Any]) -> list[Traced]:
-    """States that are no zeros; none where all are.
+    """States that come from outside; none where all are constant.
 
     Raises:
-        OperatorRefused: a constant that is not zero, or only some of the states are given.
+        OperatorRefused: only some of the states are constant.
     """
-    for state in states:
-        if is_constant(state) and np.any(state):
-            raise OperatorRefused(
-                "first states of zero, or ones that are inputs of the network", "others", _STATES
-            )
     found = [state for state in states if isinstance(state, Traced)]
-    if found and len(found) != len(states):
+    others = [state for state in states if is_constant(state) and np.any(state)]
+    if found and (others or len(found) != len(states)):
         raise OperatorRefused(
             "all first states, or none", f"{len(found)} of {len(states)}", _STATES
         )
+    return found
+
+
+def _start(states: Sequence[Any], place: int, widths: Sequence[int]) -> FloatArray | None:
+    """What the states of a layer begin with, one behind the other; None for zeros or no constants.
+
+    Args:
+        states: constants [..., B, H], whose axes of size 1 broadcast, or None for zeros.
+        place: of the layer, along the axis before the streams.
+        widths: of the states.
+
+    Raises:
+        OperatorRefused: streams begin with different states.
+    """
+    if not any(is_constant(state) and np.any(state) for state in states):
+        return None
+    rows = []
+    for state, width in zip(states, widths, strict=True):
+        values = np.zeros((1, 1, 1)) if state is None else numbers(np.asarray(state))
+        values = values.reshape((1,) * (3 - values.ndim) + values.shape)
+        of_layer = values[place if len(values) > 1 else 0]
+        if (of_layer != of_layer[0]).any():
+            raise OperatorRefused(
+                "the same first state for all streams", f"{len(of_layer)} different ones",
+                "Begin all streams with one state, a parameter that is expanded.",
+            )  # fmt: skip
+        rows.append(np.broadcast_to(of_layer[0], width))
+    found: FloatArray = np.concatenate(rows)
     return found
 
 
@@ -150,11 +178,14 @@ def _cell(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     """A cell of torch: in a loop over all steps, where its states are starts, or of one step."""
     kind = KINDS[operator.kind.removesuffix("_cell")]
     arrays = [numbers(np.asarray(one)) for one in operator.inputs[2:] if one is not None]
-    layer = _layer(kind, trace.name, trace.origin, arrays, len(arrays) > 2, backward=False)
     units = arrays[1].shape[1]
+    states = operator.given(1)
+    states = states if isinstance(states, (list, tuple)) else [states] * kind.states
+    begin = None if _starts(states) else _start(states, 0, (units,) * kind.states)
+    layer = _layer(kind, trace.name, trace.origin, arrays, len(arrays) > 2, False, begin)
     if not operator.attribute("in_loop"):
         return [_one_step(trace, operator, kind, layer, units)]
-    made = _over_steps(trace, operator.traced(0), layer, operator.given(1), units)
+    made = _over_steps(trace, operator.traced(0), layer, states, units)
     return [[made] * kind.states if kind.states > 1 else made]
 
 
@@ -176,21 +207,26 @@ def _one_step(
 def _written_cell(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     """A cell that operators of a loop compute."""
     cell = operator.attribute("cell")
+    units = cell.recurrent.shape[1]
+    states = operator.given(1)
     weights = RecurrentWeights(
-        order="torch", kernel=cell.kernel, recurrent=cell.recurrent, biases=cell.biases
+        order="torch",
+        kernel=cell.kernel,
+        recurrent=cell.recurrent,
+        biases=cell.biases,
+        start=None if _starts(states) else _start(states, 0, (units,) * len(states)),
     )
     form = RecurrentForm(gate=cell.gate, function=cell.function, reset_after=cell.reset_after)
     layer = recurrent(cell.kind, trace.name, trace.origin, weights, form)
     value = joined(trace, list(operator.given(0)), -1)
-    return [_over_steps(trace, value, layer, operator.given(1), cell.recurrent.shape[1])]
+    return [_over_steps(trace, value, layer, states, units)]
 
 
 def _over_steps(
     trace: CallTrace, value: Traced, layer: StoredLayer, states: Sequence[Any], units: int
 ) -> Traced:
     """A layer over the steps of a loop, whose axis no value of the loop has."""
-    given = [None if state is None else state for state in states]
-    starts = _starts([state for state in given if state is not None])
+    starts = _starts(states)
     value = Traced(((Atom(AxisKind.TIME, None),), *value.axes), value.members)
     rank = value.rank
     found = recurrences.recurrent(
@@ -213,7 +249,8 @@ def _all_steps(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     stacks = operator.kind.startswith("stack")
     rank = value.rank + stacks
     at = int(operator.given(3)) % rank
-    if not stacks and value.axes[at]:
+    single = value.axes[at] == (Atom(AxisKind.FEATURES, 1),)
+    if not stacks and value.axes[at] and not single:
         raise OperatorRefused(
             "results of steps one behind another", f"along the {told(value.axes[at])}",
             "Join them with torch.stack.",

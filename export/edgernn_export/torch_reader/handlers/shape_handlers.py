@@ -13,6 +13,7 @@ from edgernn_export.operator_reader.selections import joined, picked, sliced, sp
 from edgernn_export.operator_reader.shapes import reshaped, squeezed, transposed, unsqueezed
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.operator_reader.values import (
+    Atom,
     AxisKind,
     AxisSize,
     OpenSize,
@@ -107,8 +108,32 @@ def _squeeze(trace: CallTrace, operator: Operator) -> Sequence[Any]:
 
 
 def _reshape(trace: CallTrace, operator: Operator) -> Sequence[Any]:
-    wanted = argument(operator, "size", argument(operator, "shape"))
-    return [reshaped(trace, operator.traced(0), sizes(wanted), copy=False)]
+    value = operator.traced(0)
+    wanted = sizes(argument(operator, "size", argument(operator, "shape")))
+    apart = _layers_apart(value, wanted)
+    return [reshaped(trace, value, wanted, copy=False) if apart is None else apart]
+
+
+def _layers_apart(value: Traced, wanted: Sequence[AxisSize]) -> Traced | None:
+    """States (layers * directions, streams, features) with layers and directions apart.
+
+    None where they are reshaped to something else.
+    """
+    first = value.axes[0] if value.axes else ()
+    if len(wanted) != value.rank + 1 or [atom.kind for atom in first] != [AxisKind.STACK]:
+        return None
+    total, known = first[0].size, [size_of(axis) for axis in value.axes[1:]]
+    layers, directions, *rest = wanted
+    if not (isinstance(layers, int) and isinstance(directions, int) and total):
+        return None
+    layers = total // directions if layers < 0 else layers
+    directions = total // layers if directions < 0 else directions
+    same = all(one in (-1, size) for one, size in zip(rest, known, strict=True))
+    if layers * directions != total or layers < 1 or not same:
+        return None
+    members = value.members.reshape(layers, directions, *value.members.shape[1:])
+    pair = ((Atom(AxisKind.STACK, one),) for one in (layers, directions))
+    return Traced((*pair, *value.axes[1:]), members)
 
 
 def _flatten(trace: CallTrace, operator: Operator) -> Sequence[Any]:
