@@ -22,6 +22,8 @@ _HEAD: Final = "Linear"
 #: Kinds of which their tensors show all but the order.
 _SURE: Final = ("LSTM", "GRU", "LSTMCell", "GRUCell", "Embedding", _HEAD)
 
+#: What checkpoints, `nn.DataParallel`, `torch.compile` and Lightning put before all names.
+_ROOTS: Final = ("_orig_mod", "model", "model_state_dict", "module", "net", "network", "state_dict")
 #: Layers of which all orders are tried.
 _MOST_ORDERED: Final = 6
 
@@ -53,8 +55,9 @@ def draft_layout(tensors: _Arrays) -> LayoutDraft:
         tensors: by name, in the order of the state dict.
     """
     parts: dict[str, dict[str, npt.NDArray[Any]]] = {}
+    root = _root(list(tensors))
     for name, values in tensors.items():
-        path, _, own = name.rpartition(".")
+        path, _, own = name.removeprefix(f"{root}." if root else "").rpartition(".")
         parts.setdefault(path, {})[own] = values
     if any(_FLAX.search(name) for name in tensors):
         doubt = 'These are names of Flax: write framework = "flax" and its layers.'
@@ -80,8 +83,21 @@ def draft_layout(tensors: _Arrays) -> LayoutDraft:
     found = readings[0] if readings else found
     doubts += _doubts(found)
     entries = tuple(part.entry for part in found)
-    layout = WeightLayout(framework="torch", layers=entries) if entries else None
+    layout = WeightLayout(framework="torch", layers=entries, root=root) if entries else None
     return LayoutDraft(layout=layout, doubts=tuple(doubts))
+
+
+def _root(names: list[str]) -> str:
+    """What all names begin with and no module of the network is."""
+    found: list[str] = []
+    while names:
+        pairs = [name.partition(".") for name in names]
+        firsts, rests = {first for first, _, _ in pairs}, [rest for _, _, rest in pairs]
+        if len(firsts) > 1 or not firsts <= set(_ROOTS) or not all("." in rest for rest in rests):
+            break
+        found += firsts
+        names = rests
+    return ".".join(found)
 
 
 @dataclass(frozen=True, slots=True)

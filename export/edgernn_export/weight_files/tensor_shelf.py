@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -21,6 +22,10 @@ _COMPUTED: Final = (
     ("parametrizations.{}.original0", "Make the parametrization permanent before you save: "
      "torch.nn.utils.parametrize.remove_parametrizations."),
 )  # fmt: skip
+#: Names of tensors of a network inside a checkpoint, of optimizers, and of losses and scores.
+_CHECKPOINT: Final = re.compile(r"(model_)?state_dict\.")
+_OF_OPTIMIZER: Final = re.compile(r"optim(izer)?(s|_states?|_state_dict)?\.(\d+\.)?state\.\d+\.")
+_MEASURED: Final = re.compile(r"[^.]+$|(callbacks|loops|lr_schedulers)\.")
 _SHOWN: Final = 8
 
 
@@ -150,6 +155,21 @@ class TensorShelf:
 
 def _joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
+
+
+def without_training(tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """The tensors of a checkpoint that are none of its optimizers and no measured numbers.
+
+    Args:
+        tensors: by name; those of a state dict alone all stay.
+    """
+    if not any(_CHECKPOINT.match(name) or _OF_OPTIMIZER.match(name) for name in tensors):
+        return dict(tensors)
+    return {
+        name: values
+        for name, values in tensors.items()
+        if not _OF_OPTIMIZER.match(name) and not (values.ndim == 0 and _MEASURED.match(name))
+    }
 
 
 def flattened(tensors: Mapping[Any, Any], path: str = "", depth: int = 0) -> dict[str, Any]:

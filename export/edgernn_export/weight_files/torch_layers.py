@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
+
+import numpy as np
 
 from edgernn.errors import UnsupportedModelError
 from edgernn.model.formats import FloatArray
@@ -47,6 +50,9 @@ _CHECKED: Final = {
 }
 #: What says nothing about a stream: how batches lie, and what happens in training.
 _WITHOUT_EFFECT: Final = {"batch_first": bool, "dropout": float}
+#: Tensors that the states begin with, which are none of the module.
+_OF_GRU: Final = {"h0": str}
+_OF_LSTM: Final = _OF_GRU | {"c0": str}
 
 
 def _read_recurrent(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
@@ -64,6 +70,7 @@ def _read_recurrent(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> No
             weights = _matrices(entry, part, shelf)
             if weights is None:
                 continue
+            weights = _started(entry, shelf, weights, len(sizes), count * len(directions))
             kernel, projection = weights.kernel, weights.projection
             units = 0 if projection is None else len(projection)
             sizes.append((kernel.shape[1], len(kernel), units))
@@ -80,8 +87,11 @@ def _read_recurrent(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> No
 def _read_cell(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
     """Read nn.LSTMCell, nn.GRUCell or nn.RNNCell, applied to every step."""
     weights = _matrices(entry, "", shelf)
-    layer = None if weights is None else _described(entry, entry.name, weights, shelf, "")
-    if weights is None or layer is None:
+    if weights is None:
+        return
+    weights = _started(entry, shelf, weights, 0, 1)
+    layer = _described(entry, entry.name, weights, shelf, "")
+    if layer is None:
         return
     row.reads(entry.origin(), weights.kernel.shape[1])
     row.add(layer, width=_units(layer), recurrent=True)
@@ -116,6 +126,35 @@ def _matrices(entry: LayoutEntry, part: str, shelf: TensorShelf) -> RecurrentWei
     return RecurrentWeights(
         order=_WHO, kernel=kernel, recurrent=back, biases=given, projection=projection
     )
+
+
+def _started(
+    entry: LayoutEntry, shelf: TensorShelf, weights: RecurrentWeights, place: int, count: int
+) -> RecurrentWeights:
+    """The weights with the first states of a layer, where the layout names their tensors.
+
+    Args:
+        entry: of the layers.
+        shelf: has the tensors, whose last axis is that of a state.
+        weights: of one layer in one direction.
+        place: of this layer among them.
+        count: of layers and directions.
+    """
+    widths = {"h0": weights.recurrent.shape[1]}
+    if _kind(entry) == "LSTM":
+        widths["c0"] = len(weights.kernel) // 4
+    if all(entry.option(state) is None for state in widths):
+        return weights
+    parts = []
+    for state, width in widths.items():
+        name = entry.option(state)
+        values = None if name is None else shelf.take(entry.origin(), "", name)
+        if values is None:
+            values = np.zeros(width)
+        if values.size == width * count:
+            values = values.reshape(count, width)[place]
+        parts.append(values.reshape(-1))
+    return replace(weights, start=np.concatenate(parts))
 
 
 def _described(
@@ -230,12 +269,12 @@ TORCH: Final = KindTable(
     module="nn.",
     kinds=MappingProxyType(
         {
-            "LSTM": LayerKind(read=_read_recurrent, options=_STACKS),
-            "GRU": LayerKind(read=_read_recurrent, options=_GRU_STACKS),
-            "RNN": LayerKind(read=_read_recurrent, options=_GRU_STACKS | _OF_RNN),
-            "LSTMCell": LayerKind(read=_read_cell, options=_CELL_CHECKED),
-            "GRUCell": LayerKind(read=_read_cell, options=_CELL_CHECKED),
-            "RNNCell": LayerKind(read=_read_cell, options=_CELL_CHECKED | _OF_RNN),
+            "LSTM": LayerKind(read=_read_recurrent, options=_STACKS | _OF_LSTM),
+            "GRU": LayerKind(read=_read_recurrent, options=_GRU_STACKS | _OF_GRU),
+            "RNN": LayerKind(read=_read_recurrent, options=_GRU_STACKS | _OF_GRU | _OF_RNN),
+            "LSTMCell": LayerKind(read=_read_cell, options=_CELL_CHECKED | _OF_LSTM),
+            "GRUCell": LayerKind(read=_read_cell, options=_CELL_CHECKED | _OF_GRU),
+            "RNNCell": LayerKind(read=_read_cell, options=_CELL_CHECKED | _OF_GRU | _OF_RNN),
             "Linear": linear_kind("weight", outputs_first=True),
             "Conv1d": LayerKind(
                 read=_read_convolution,

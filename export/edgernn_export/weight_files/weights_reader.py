@@ -20,7 +20,7 @@ from edgernn_export.keras_reader.stored.network import StoredModel
 from edgernn_export.keras_reader.wording import Wording
 from edgernn_export.weight_files.layer_row import LayerRow
 from edgernn_export.weight_files.layout_draft import draft_layout
-from edgernn_export.weight_files.tensor_shelf import TensorShelf, flattened
+from edgernn_export.weight_files.tensor_shelf import TensorShelf, flattened, without_training
 from edgernn_export.weight_files.tensors.number_types import NamedArrays
 from edgernn_export.weight_files.tensors.tensor_file import read_tensors
 from edgernn_export.weight_files.weight_layout import TABLES, WeightLayout, read_layout
@@ -113,6 +113,7 @@ def weights_network(
         path = Path(source)
         name, owner, tensors = path.stem, path.name, read_tensors(path)
         tensors = _dotted(tensors, owner)
+    tensors = without_training(tensors)
     if layout is None:
         described = _guessed(tensors, owner)
     else:

@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
+from edgernn.errors import LayoutWarning, UnsupportedModelError
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
 from edgernn_export.keras_reader.reader import read_keras
@@ -311,3 +312,59 @@ def test_the_same_network_as_from_the_module(kind, options):
         for model in (of_module, of_weights)
     ]
     assert hashes[0] == hashes[1]
+
+
+@pytest.mark.parametrize("around", ["module", "_orig_mod", "state_dict.model", "model_state_dict"])
+def test_what_trainers_put_around_a_state_dict(tmp_path, around):
+    """DataParallel, torch.compile, Lightning and plain checkpoints, without a layout."""
+    module = trained(torch.nn.Sequential(torch.nn.LSTM(INPUTS, UNITS), torch.nn.Linear(UNITS, 2)))
+    optimizer = torch.optim.Adam(module.parameters())
+    sum(one.sum() for one in module.parameters()).backward()
+    optimizer.step()
+    *outer, inner = around.split(".")
+    state = {f"{inner}.{name}": value for name, value in module.state_dict().items()}
+    if "state_dict" in around:
+        saved = module.state_dict() if not outer else {outer[0]: state}
+        saved = {
+            "epoch": 3,
+            "loss": torch.tensor(0.3),
+            **({inner: saved} if not outer else saved),
+            "optimizer_states": [optimizer.state_dict()],
+            "callbacks": {"ModelCheckpoint": {"best_model_score": torch.tensor(0.1)}},
+            "hyper_parameters": {"units": UNITS},
+        }
+        state = saved
+    torch.save(state, tmp_path / "last.ckpt")
+    with pytest.warns(LayoutWarning, match=f'root = "{around}"'):
+        model = read_weights(tmp_path / "last.ckpt")
+    xs = readings()
+    y = module[1](module[0](torch.as_tensor(xs, dtype=torch.float32).swapaxes(0, 1))[0])
+    close(ran(model, xs), y.swapaxes(0, 1).detach().numpy())
+    assert [layer.name for layer in model.layers] == ["0", "1"]
+
+
+def test_a_number_of_the_network_is_not_taken_for_a_score():
+    tensors = {"model.rnn.weight_ih_l0": np.ones((4, 3)), "model.rnn.weight_hh_l0": np.ones((4, 1)),
+               "gain": np.array(2.0)}  # fmt: skip
+    with pytest.raises(
+        UnsupportedModelError, match="a layer for every tensor, got none for 'gain'"
+    ):
+        read_weights(tensors, torch_layout([{"LSTM": "model.rnn"}]))
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_first_states_that_the_layout_names(kind):
+    module = trained(getattr(torch.nn, kind)(INPUTS, UNITS, 2, batch_first=True))
+    tensors = {f"rnn.{name}": value for name, value in module.state_dict().items()}
+    states = {"h0": torch.randn(2, 1, UNITS), "c0": torch.randn(2, 1, UNITS)}
+    states = states if kind == "LSTM" else {"h0": states["h0"]}
+    named = {name: f"{name}_learned" for name in states}
+    tensors |= {named[name]: value for name, value in states.items()}
+    model = read_weights(tensors, torch_layout([{kind: "rnn", **named}]))
+    xs = readings()
+    wide = tuple(value.expand(-1, len(xs), -1).contiguous() for value in states.values())
+    y = module(torch.as_tensor(xs, dtype=torch.float32), wide if kind == "LSTM" else wide[0])[0]
+    close(ran(model, xs), y.detach().numpy())
+    tensors[named["h0"]] = torch.randn(3, UNITS)
+    with pytest.raises(UnsupportedModelError, match="expected the first states of shape"):
+        read_weights(tensors, torch_layout([{kind: "rnn", **named}]))
