@@ -12,7 +12,7 @@ from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.torch_reader.reader import read_torch
 from tests.exactness import test_zero_lsb_onnx, test_zero_lsb_tflite
 from tests.exactness.twin_comparison import compare
-from tests.support.models.torch_modules import INPUTS, LOOPS, Recurrent, Residual
+from tests.support.models.torch_modules import INPUTS, LOOPS, LearnedStart, Recurrent, Residual
 from tests.support.native.models_everywhere import assert_host_bits, assert_native_bits
 from tests.support.runtimes import RUNTIMES
 from tests.support.runtimes import require as require_runtimes
@@ -28,6 +28,7 @@ MODULES = {
     "projected LSTM": functools.partial(Recurrent, "LSTM", 2, proj_size=2, batch_first=True),
     "GRU without bias": functools.partial(Recurrent, "GRU", bias=False, batch_first=True),
     "residual": Residual,
+    "learned start": LearnedStart,
     **LOOPS,
 }
 CHOSEN = ("LSTM 2", "GRU 1", "reset before")

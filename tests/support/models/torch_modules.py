@@ -140,6 +140,19 @@ class OwnZeros(nn.Module):
         return self.linear(y.reshape(batch * steps, UNITS)).view(batch, steps, 2)
 
 
+class LearnedStart(nn.Module):
+    """An LSTM whose streams begin with parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.linear = nn.LSTM(INPUTS, UNITS, 2, batch_first=True), nn.Linear(UNITS, 2)
+        self.h, self.c = (nn.Parameter(torch.randn(2, 1, UNITS) / 2) for _ in range(2))
+
+    def forward(self, x):
+        states = tuple(one.expand(-1, x.size(0), -1).contiguous() for one in (self.h, self.c))
+        return self.linear(self.rnn(x, states)[0])
+
+
 class Cells(nn.Module):
     """Cells of torch in a loop, one above the other."""
 
