@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,6 +44,8 @@ class WeightUse(ArrayRecord):
 
 #: Uses of the weights of one layer, at least two, in the order of their positions.
 Shared = tuple[WeightUse, ...]
+#: Uses of the weights of one layer in several programs, with the names of these, in their order.
+SharedByPrograms = tuple[tuple[str, WeightUse], ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,9 +82,34 @@ class WeightUses:
         Args:
             kept: the layers that are left, in their order; positions in it are what is returned.
         """
+        return tuple(tuple(uses) for uses in self.by_owner(kept).values() if len(uses) > 1)
+
+    def by_owner(self, kept: Sequence[int]) -> dict[Any, list[WeightUse]]:
+        """The uses of all weights, by whose they are.
+
+        Args:
+            kept: as of `shared`.
+        """
         groups: dict[Any, list[WeightUse]] = {}
         for place, index in enumerate(kept):
             if index in self._found:
                 key, use = self._found[index]
                 groups.setdefault(key, []).append(replace(use, layer=place))
-        return tuple(tuple(uses) for uses in groups.values() if len(uses) > 1)
+        return groups
+
+
+def shared_by_programs(
+    found: Mapping[str, Mapping[Any, Sequence[WeightUse]]],
+) -> tuple[SharedByPrograms, ...]:
+    """The uses of weights that several programs have.
+
+    Args:
+        found: by program, what `WeightUses.by_owner` found in it.
+    """
+    groups: dict[Any, list[tuple[str, WeightUse]]] = {}
+    for program, own in found.items():
+        for key, uses in own.items():
+            groups.setdefault(key, []).extend((program, use) for use in uses)
+    return tuple(
+        tuple(uses) for uses in groups.values() if len({program for program, _ in uses}) > 1
+    )

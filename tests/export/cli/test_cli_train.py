@@ -13,6 +13,7 @@ import pytest
 from edgernn import load
 from edgernn.cli import main
 from edgernn.model.integer_model import IntegerModel
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_export.training import evaluate, find_recipe, recipe_names
 from tests.support.training.data_files import (
     write_hours,
@@ -155,19 +156,15 @@ def test_trained_integers_need_a_back_end_that_trains(
 
 
 @pytest.mark.tf
-def test_integers_of_both_directions_are_refused_before_the_training(
-    data: Path, capsys: Any
-) -> None:
-    """The cure: quantize to 16 bits instead."""
+def test_integers_of_both_directions_are_trained(data: Path, capsys: Any) -> None:
+    """As passes over chunks, which the file holds."""
     write_praise(data)
     command = ["train", "sentiment", "--units", "2", "--layers", "1", "--epochs", "1"]
-    assert main([*command, "--qat"]) == 2
-    err = capsys.readouterr().err
-    assert "'sentiment' (Sequential): expected a network that reads its steps forward only" in err
-    assert "edgernn_export.quantize (precision 'w8a16' loses least)" in err
-    assert "[1/" not in err
-    assert not Path("build/sentiment").exists()
-    assert main([*command, "--precision", "w8a16"]) == 0
+    assert main([*command, "--qat", "--qat-epochs", "1"]) == 0
+    assert "train the w8a8 integers" in capsys.readouterr().err
+    made = ProgramSet.load("build/sentiment/sentiment.edgernn")
+    assert made.chunk is not None
+    assert ("training", "quantization-aware") in made.programs[0].provenance.settings
 
 
 @pytest.mark.tf

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 import edgernn
-from edgernn.errors import EdgeRnnError, TrainingError, UnsupportedModelError
+from edgernn.errors import EdgeRnnError, UnsupportedModelError
 from edgernn_export import attention_shares, draw_shares, quantize, quantize_programs
-from edgernn_export.compress.qat import qat_model
 from edgernn_export.float_model import float_run
 from edgernn_export.keras_reader.program_sets import calls_in
 from edgernn_export.keras_reader.program_sets.passes import read_passes
@@ -175,8 +174,3 @@ def test_attention_beside_backward_layers_is_refused():
     s = L.Bidirectional(L.LSTM(4, return_sequences=True))(x)
     with pytest.raises(UnsupportedModelError, match="attention next to layers that read them back"):
         read_passes(keras.Model(x, L.Dense(2)(L.Attention()([s, s])[:, -1])))
-
-
-def test_training_with_integers_is_refused():
-    with pytest.raises(TrainingError, match="expected a network without attention"):
-        qat_model(hybrid("dot"), readings(8, 8, 3), "w8a8")

@@ -9,7 +9,7 @@ from edgernn_export.keras_reader.findings import owner_of
 
 
 def check_single(model: Any, whose: str) -> None:
-    """Refuse models that are not built, not of one input and output, or that mask steps.
+    """Refuse models that are not built, or not of one input and output.
 
     Raises:
         DistillationError: it is such a model.
@@ -32,12 +32,6 @@ def check_single(model: Any, whose: str) -> None:
             raise DistillationError(
                 f"{whose} {owner_of(model)}: expected one of {side}, got {count}. Distill a "
                 "model with one input and one output."
-            )
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.Masking) or getattr(layer, "mask_zero", False):
-            raise DistillationError(
-                f"{whose}: expected layers without masks, got {owner_of(layer)}, which masks "
-                "some steps. Pass sample_weight to fit instead."
             )
 
 

@@ -16,6 +16,7 @@ from edgernn_export.compress.distillation.losses import (
     soft_binary_targets,
     soft_targets,
     squared_distance,
+    without_masked,
 )
 from edgernn_export.compress.distillation.output_heads import head_of, logits_of, task_of
 
@@ -167,7 +168,9 @@ class Distillation:
         if settings.alpha:
             loss += settings.alpha * self._taught(x, y_pred, guide, sample_weight)
         if settings.hidden_weight:
-            loss += settings.hidden_weight * self._distance(states, guide, sample_weight)
+            steps = states if len(y_pred.shape) < len(states.shape) else y_pred
+            weights = without_masked(sample_weight, steps)
+            loss += settings.hidden_weight * self._distance(states, guide, weights)
         return loss
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
@@ -234,6 +237,7 @@ class Distillation:
             return parent.compute_loss(x, answers, outputs, weights, True)
         ours = logits_of(outputs, self._student.head)
         theirs = logits_of(answers, self._teacher.head)
+        weights = without_masked(weights, outputs)
         term = _LOSSES[self.task](ours, theirs, self.settings.temperature, weights)
         return sum(self.losses, term)
 

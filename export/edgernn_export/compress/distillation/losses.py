@@ -12,6 +12,8 @@ from edgernn_export.compress.tensors.back_ends import ops
 
 #: What an output vector says: one class out of K, K independent yes or no, or K values.
 TASKS: Final = ("classes", "binary", "values")
+#: A batch of masked steps alone divides by this.
+_LEAST_SHARE: Final = 1e-7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,30 @@ def squared_distance(student: Any, teacher: Any, weights: Any = None) -> Any:
     """Mean squared error of hidden states [B, H] or [B, T, H], in float32."""
     difference = ops.cast(student, "float32") - ops.cast(teacher, "float32")
     return weighted_mean(ops.mean(ops.square(difference), axis=-1), weights)
+
+
+def without_masked(weights: Any, outputs: Any) -> Any:
+    """Weights of outputs of which those at masked steps count nothing, as in Keras's losses.
+
+    Args:
+        weights: None, or weights [B] or [B, T].
+        outputs: of a Keras model, [B, ...] or [B, T, ...].
+
+    Returns:
+        Weights [B, T] whose mean over all steps is that over the others; what was given where
+        Keras masks nothing.
+    """
+    from keras.src.backend import get_keras_mask  # it has no public name
+
+    mask = get_keras_mask(outputs)
+    if mask is None:
+        return weights
+    steps = ops.cast(mask, "float32")
+    steps = steps / ops.maximum(ops.mean(steps), _LEAST_SHARE)
+    if weights is None:
+        return steps
+    weights = ops.cast(weights, "float32")
+    return steps * (weights if len(weights.shape) > 1 else ops.expand_dims(weights, -1))
 
 
 def weighted_mean(values: Any, weights: Any) -> Any:

@@ -10,16 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgernn.cells.memories import MemoryLayer
 from edgernn.graph.lowering import lowered
 from edgernn.model.layers import Delay, Embedding, Layer
 from edgernn_export.cells.cell_readers import CellMatrix
 from edgernn_export.compress.pytorch.steps_together import recurrent_together
 from edgernn_export.compress.pytorch.variables import ModuleVariable, add_buffer, add_parameter
 from edgernn_export.compress.qat.integer_side.layer_integers import Integers, layer_shapes
-from edgernn_export.compress.qat.integer_side.plan import TrainingPlan
+from edgernn_export.compress.qat.integer_side.plan import TrainingPlan, start
 from edgernn_export.compress.qat.integer_side.sequences import (
     delayed,
     each_step,
+    initial_codes,
+    recurrent,
+    remembered,
     start_rows,
 )
 from edgernn_export.compress.qat.integer_side.value_integers import DepthwiseIntegers, TableIntegers
@@ -66,6 +70,19 @@ class ValueLayer(CodeLayer):
     def forward(self, codes: Tensor, kept: CarriedCodes) -> tuple[Tensor, CarriedCodes]:
         """[..., N] to [..., U]."""
         return each_step(lambda flat: self._step({}, {}, (), read=flat)[0], codes), kept
+
+
+class RememberingLayer(CodeLayer):
+    """A layer with a memory of rows: what fills it, or attention over it."""
+
+    def __init__(self, plan: TrainingPlan, record: Layer) -> None:
+        super().__init__(record)
+        self._step = TrainingInterpreter(lowered(plan.integer.precision, (record,)))
+
+    def forward(self, codes: Tensor, kept: CarriedCodes) -> tuple[Tensor, CarriedCodes]:
+        """[B, T, N] to [B, T, U]."""
+        made, states = remembered(self._step, codes, kept or _begun(self.record, codes))
+        return made, tuple(states)
 
 
 class WeightedLayer(CodeLayer):
@@ -121,8 +138,16 @@ class AffineLayer(WeightedLayer):
         self._own(place, shapes, {name: bounds[name] for name in shapes if name in bounds})
         self.integers = Integers(partial(add_buffer, self), place)
 
-    def forward(self, codes: Tensor, kept: CarriedCodes) -> tuple[Tensor, CarriedCodes]:
-        """[B, T, I] to [B, T, H], of a dense layer [..., I] to [..., U]."""
+    def forward(
+        self, codes: Tensor, kept: CarriedCodes, taken: Tensor | None = None
+    ) -> tuple[Tensor, CarriedCodes]:
+        """[B, T, I] to [B, T, H], of a dense layer [..., I] to [..., U].
+
+        Args:
+            codes: what it reads.
+            kept: its states.
+            taken: the steps that are taken, bool [B, T]; None where all are.
+        """
         integers, weights = self.integers, self.float_weights
         if self.training:
             with torch.no_grad():
@@ -131,17 +156,16 @@ class AffineLayer(WeightedLayer):
         if not self.record.states:
             run = lambda flat: integers.step(maps, integers.of_input(maps, flat), ())[0]  # noqa: E731
             return each_step(run, codes), kept
-        start = kept or self._start(codes)
-        made, states = recurrent_together(integers, weights, maps, codes, start)
-        return made, tuple(states)
+        states = kept or _begun(self.record, codes)
+        if taken is None:
+            made, after = recurrent_together(integers, weights, maps, codes, states)
+        else:
+            made, after = recurrent(integers, weights, maps, codes, states, taken)
+        return made, tuple(after)
 
     def matrices(self) -> list[CellMatrix]:
         """Kernel and recurrent kernel; of a registered cell, all matrices of its maps."""
         return self.integers.matrices(self.float_weights)
-
-    def _start(self, codes: Tensor) -> CarriedCodes:
-        starts = (state.start or (0,) * state.units for state in self.record.states)
-        return tuple(constant(start, codes).expand(len(codes), -1) for start in starts)
 
 
 class TrainedValueLayer(WeightedLayer):
@@ -163,20 +187,26 @@ class TrainedValueLayer(WeightedLayer):
         return each_step(lambda flat: step({}, {}, (), constants, flat)[0], codes), kept
 
 
+def _begun(record: Layer, codes: Tensor) -> CarriedCodes:
+    """What the states of a layer begin with, for the streams of codes [B, ...]."""
+    return tuple(initial_codes(spec, codes) for spec in record.states)
+
+
 def made_layers(plan: TrainingPlan) -> list[CodeLayer]:
     """The layers of a network in their order, with the weights that training starts from."""
     made: list[CodeLayer] = []
-    holders: dict[int, WeightedLayer] = {}
     for index, record in enumerate(plan.integer.layers):
         if isinstance(record, Delay):
             made.append(DelayLayer(record))
+        elif isinstance(record, MemoryLayer):
+            made.append(RememberingLayer(plan, record))
         elif plan.has_constants(index):
             made.append(ValueLayer(plan, record))
         else:
             kind = TrainedValueLayer if record.reads_values else AffineLayer
-            holders[index] = kind(plan.place(index, holders))
-            made.append(holders[index])
-    plan.start(holders)
+            plan.holders[index] = kind(plan.place(index))
+            made.append(plan.holders[index])
+    start([plan])
     return made
 
 

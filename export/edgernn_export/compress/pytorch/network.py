@@ -12,7 +12,7 @@ from edgernn.errors import ShapeError, TrainingError
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Port, port_slices
 from edgernn.model.routes import MODEL_INPUT, Route
-from edgernn_export.compress.pytorch.layers import CarriedCodes, made_layers, weighted
+from edgernn_export.compress.pytorch.layers import AffineLayer, CarriedCodes, made_layers, weighted
 from edgernn_export.compress.qat.integer_side.models import changed
 from edgernn_export.compress.qat.integer_side.plan import TrainingPlan
 from edgernn_export.compress.qat.integer_side.sequences import InputQuantizer, is_whole, routed
@@ -117,12 +117,16 @@ class QatModule(nn.Module):
         after: list[CarriedCodes] = []
         # No other type holds the codes, whatever the loop around it computes in.
         with torch.autocast(given[0].device.type, enabled=False):
-            codes = {MODEL_INPUT: self._quantizer(given)}
+            codes, taken = {MODEL_INPUT: self._quantizer(given)}, self._quantizer.taken(given)
             for index, layer in enumerate(self.layers):
                 every = index in plan.every_step
                 whole = every or bool(plan.integer.layers[index].states)
                 fed = _fed(wiring[index], codes, last_step=not whole)
-                made, kept = layer(fed, () if states is None else states[index])
+                given_states = () if states is None else states[index]
+                if isinstance(layer, AffineLayer):
+                    made, kept = layer(fed, given_states, taken)
+                else:
+                    made, kept = layer(fed, given_states)
                 codes[index] = made if every or made.dim() == 2 else made[:, -1]
                 after.append(kept)
             last_step = not plan.trained.return_sequences

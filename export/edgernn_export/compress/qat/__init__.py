@@ -59,8 +59,7 @@ def check_network(source: Any | str | PathLike[str]) -> None:
 
     Raises:
         UnsupportedModelError: the network uses something edgernn does not execute.
-        TrainingError: it reads its steps backward, does not answer every reading, or has a mask or
-            attention.
+        TrainingError: it does not answer every reading.
     """
     from edgernn_export.compress.qat.conversion import check
 
@@ -80,9 +79,10 @@ def qat_model(
 
     Args:
         source: a keras.Model or a path Keras can load.
-        calibration: representative real streams, as for `quantize`.
+        calibration: representative real streams, as for `quantize`; of an encoder and a decoder, as
+            for `quantize_programs`.
         precision: as for `quantize`.
-        options: further arguments of `quantize`, and three of distillation. ``distil_from``: True
+        options: further arguments of these two, and three of distillation. ``distil_from``: True
             lets the model learn from the answers of the float network, a keras.Model or a path
             from those of another with the same inputs and outputs; ``fit`` then needs no labels.
             ``distil_weight``: share of these answers in the loss where labels are given, above 0,
@@ -106,7 +106,7 @@ def qat_model(
 
 
 def integer_model(model: Any) -> IntegerModel:
-    """The integer model of a `qat_model` as its weights are now.
+    """The integer model of a `qat_model` as its weights are now; a `ProgramSet` of programs.
 
     Its outputs are those of the training graph, code by code. Where the last batch of training
     made an accumulator unsafe, the steps of its row or layer become coarser, in ``model`` too.

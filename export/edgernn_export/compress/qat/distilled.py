@@ -16,6 +16,7 @@ from edgernn_export.compress.distillation.losses import (
     soft_binary_targets,
     soft_targets,
     weighted_mean,
+    without_masked,
 )
 from edgernn_export.compress.distillation.output_heads import head_of, logits_of
 from edgernn_export.keras_reader.findings import owner_of
@@ -157,11 +158,12 @@ class DistilledModel(keras.Model):  # type: ignore[misc]  # Keras has no types
 
     def _term(self, outputs: Any, guide: Any, head: str, loss: Any, weights: Any) -> Any:
         compare = _LOSSES.get(_answers(head, loss))
+        if compare is None and isinstance(loss, keras.losses.Loss):
+            return loss(guide, outputs, sample_weight=weights)
+        weights = without_masked(weights, outputs)
         if compare is not None:
             logits = logits_of(outputs, head), logits_of(guide, head)
             return compare(*logits, self.settings.temperature, weights)
-        if isinstance(loss, keras.losses.Loss):
-            return loss(guide, outputs, sample_weight=weights)
         function = keras.losses.mean_squared_error if loss is None else loss
         return weighted_mean(function(guide, outputs), weights)
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from edgernn.errors import TrainingError
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn.model.routes import Route
 from edgernn_export.compress.qat.integer_side.sequences import InputQuantizer, routed
 from edgernn_export.compress.qat.maps.training_maps import Add
@@ -19,7 +20,9 @@ from edgernn_export.keras_reader.findings import owner_of
 
 
 class Refused:
-    """What a layer under quantization-aware training cannot do."""
+    """What a layer under quantization-aware training cannot do; and masks pass through it."""
+
+    supports_masking = True
 
     def get_config(self) -> NoReturn:
         """Refuse: a configuration does not hold the integer model.
@@ -32,6 +35,10 @@ class Refused:
             "model. Save only the weights, and load them into a new qat_model of the same "
             "network and calibration."
         )
+
+
+def _listed(readings: Any) -> Any:
+    return readings if isinstance(readings, (list, tuple)) else [readings]
 
 
 def variables_of(owner: Any) -> Add:
@@ -52,12 +59,14 @@ class QuantizeInput(Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras
     """Readings in physical units to operand codes (clause 9.1).
 
     Attributes:
-        model: the integer model training starts from.
+        origin: what training starts from: the integer model, or the programs that it is one of.
     """
 
-    def __init__(self, model: IntegerModel, **options: Any) -> None:
+    def __init__(
+        self, model: IntegerModel, origin: IntegerModel | ProgramSet, **options: Any
+    ) -> None:
         super().__init__(**options)
-        self.model = model
+        self.origin = origin
         self._quantizer = InputQuantizer(model)
 
     def call(self, readings: Any) -> Tensor:
@@ -65,8 +74,11 @@ class QuantizeInput(Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras
 
         Tokens are codes already, [..., n] or without an axis where there is one of them.
         """
-        several = isinstance(readings, (list, tuple))
-        return self._quantizer(readings if several else [readings])
+        return self._quantizer(_listed(readings))
+
+    def compute_mask(self, readings: Any, previous_mask: Any) -> Any:  # noqa: ARG002  # inputs have none
+        """Which readings are steps, bool [B, T]; None where no reading is masked."""
+        return self._quantizer.taken(_listed(readings))
 
 
 class Routed(Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
@@ -84,6 +96,10 @@ class Routed(Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
     def call(self, sources: list[Tensor]) -> Tensor:
         """Codes [..., N] of the source of every part to codes [..., N]; a step has no time axis."""
         return routed(self._route, sources, last_step=self._last_step)
+
+    def compute_mask(self, sources: list[Tensor], previous_mask: Any) -> Any:  # noqa: ARG002
+        """The mask of the sources, which is one; a last step has none."""
+        return None if self._last_step else next((m for m in previous_mask if m is not None), None)
 
 
 class DequantizeOutput(Refused, keras.layers.Layer):  # type: ignore[misc]  # as above

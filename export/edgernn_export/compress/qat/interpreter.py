@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from edgernn.graph.attention import AdditiveScores, DotScores, RowMean, Softmax
 from edgernn.graph.intervals import saturating
 from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
@@ -38,6 +39,7 @@ from edgernn.graph.ops import (
 )
 from edgernn.model.affine import Source
 from edgernn.model.formats import Precision
+from edgernn_export.compress.qat.arithmetic import attention
 from edgernn_export.compress.qat.arithmetic.normalization import normalized
 from edgernn_export.compress.qat.arithmetic.straight_through import (
     complement,
@@ -264,6 +266,24 @@ def _wide_rescaling(run: _Run, op: WideRescaling) -> Tensor:
     return wide_rescaled(high, low, op.shift)
 
 
+def _dot_scores(run: _Run, op: DotScores) -> Tensor:
+    query, keys = run.reads(op)
+    return attention.dot_scores(query, keys, op.shift)
+
+
+def _additive_scores(run: _Run, op: AdditiveScores) -> Tensor:
+    query, keys = run.reads(op)
+    return attention.additive_scores(query, keys, op.weight.multiplier, op.weight.shift)
+
+
+def _softmax(run: _Run, op: Softmax) -> Tensor:
+    return attention.softmax(*run.reads(op))
+
+
+def _context(run: _Run, op: RowMean) -> Tensor:
+    return attention.context(*run.reads(op))
+
+
 #: operation -> what runs it; an operation that defines values beside its result adds them
 RUN: Final[dict[type[Op], Callable[[_Run, Any], Any]]] = {
     OperandOf: _operand,
@@ -287,4 +307,8 @@ RUN: Final[dict[type[Op], Callable[[_Run, Any], Any]]] = {
     GatedSum: _gated_sum,
     LeakySum: _leaky_sum,
     WideRescaling: _wide_rescaling,
+    DotScores: _dot_scores,
+    AdditiveScores: _additive_scores,
+    Softmax: _softmax,
+    RowMean: _context,
 }

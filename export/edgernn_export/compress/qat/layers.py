@@ -6,19 +6,17 @@ from typing import Any
 
 import keras
 
-from edgernn.errors import TrainingError
 from edgernn_export.cells.cell_readers import CellMatrix, attribute
 from edgernn_export.cells.keras_cell import Between
 from edgernn_export.compress.qat.ends import Refused, variables_of
 from edgernn_export.compress.qat.integer_side.layer_integers import Integers, layer_shapes
-from edgernn_export.compress.qat.integer_side.sequences import each_step, recurrent
+from edgernn_export.compress.qat.integer_side.sequences import each_step, initial_codes, recurrent
 from edgernn_export.compress.qat.maps.columns import LayerPlace
 from edgernn_export.compress.qat.maps.float_weights import (
     BIAS,
     KERNEL,
 )
 from edgernn_export.compress.tensors.back_ends import Tensor
-from edgernn_export.keras_reader.findings import owner_of
 
 
 class QatCell(Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
@@ -52,6 +50,11 @@ class QatCell(Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras has n
             made[name] = self.add_weight(name=attribute(name), shape=shape, constraint=constraint)
         return made
 
+    def get_initial_state(self, batch_size: Any) -> list[Any]:
+        """What the states begin with in every stream, codes [B, H] each (clause 6.2)."""
+        streams = keras.ops.zeros((batch_size, 1))
+        return [initial_codes(spec, streams) for spec in self.record.states]
+
     def matrices(self) -> list[CellMatrix]:
         """Kernel and recurrent kernel; of a registered cell, all matrices of its maps."""
         return self.integers.matrices(self.float_weights)
@@ -63,20 +66,11 @@ class QatRNN(Refused, keras.layers.RNN):  # type: ignore[misc]  # as above
     def inner_loop(
         self, sequences: Tensor, initial_state: Any, mask: Any, training: bool | None = False
     ) -> Any:
-        """Run the steps; the input's products and the integer weights are made once, before.
-
-        Raises:
-            TrainingError: the input is masked.
-        """
-        if mask is not None:
-            raise TrainingError(
-                f"{owner_of(self)}: expected streams without a mask, got a masked input. Pass "
-                "streams without padding."
-            )
+        """Run the steps; the input's products and the integer weights are made once, before."""
         cell = self.cell
         maps = cell.integers.ready(cell.float_weights, training=training)
         outputs, states = recurrent(
-            cell.integers, cell.float_weights, maps, sequences, initial_state
+            cell.integers, cell.float_weights, maps, sequences, initial_state, mask
         )
         return outputs[:, -1], outputs, states
 

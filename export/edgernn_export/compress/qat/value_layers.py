@@ -13,7 +13,13 @@ from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Delay, Layer
 from edgernn_export.cells.keras_cell import Between
 from edgernn_export.compress.qat.ends import Refused
-from edgernn_export.compress.qat.integer_side.sequences import delayed, each_step, start_rows
+from edgernn_export.compress.qat.integer_side.sequences import (
+    delayed,
+    each_step,
+    initial_codes,
+    remembered,
+    start_rows,
+)
 from edgernn_export.compress.qat.integer_side.value_integers import DepthwiseIntegers, TableIntegers
 from edgernn_export.compress.qat.interpreter import TrainingInterpreter
 from edgernn_export.compress.qat.maps.columns import LayerPlace
@@ -57,6 +63,34 @@ class QatDelay(Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras has 
         if self.rows is not None:
             self.rows.assign(rows)
         return made[:, -1] if self._last_step else made
+
+
+class QatMemory(Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
+    """A layer with a memory of rows: what fills it, or attention over it.
+
+    Args:
+        model: the integer model.
+        record: the layer.
+        last_step: of the last step alone.
+
+    Attributes:
+        return_state: whether it gives its states after the last step, too.
+    """
+
+    def __init__(
+        self, model: IntegerModel, record: Layer, *, last_step: bool, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.return_state = False
+        self._record, self._last_step = record, last_step
+        self._step = TrainingInterpreter(lowered(model.precision, (record,)))
+
+    def call(self, codes: Tensor, initial_state: Any = None) -> Any:
+        """Codes [B, T, N] to codes [B, T, U], or to [B, U]; and codes [B, H] of the states."""
+        states = initial_state or [initial_codes(spec, codes) for spec in self._record.states]
+        made, after = remembered(self._step, codes, states)
+        made = made[:, -1] if self._last_step else made
+        return (made, *after) if self.return_state else made
 
 
 class QatValues(Refused, keras.layers.Layer):  # type: ignore[misc]  # as above

@@ -132,6 +132,11 @@ def relu(x: Tensor) -> Tensor:
     return functional.relu(x)
 
 
+def floor_divide(x1: Tensor, x2: Tensor) -> Tensor:
+    """Integers divided, towards the next one below."""
+    return torch.div(x1, x2, rounding_mode="floor")
+
+
 def floor(x: Tensor) -> Tensor:
     """The next integer below."""
     return x.floor()
@@ -212,9 +217,14 @@ def max(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
     return x.amax() if axis is None else x.amax(dim=axis, keepdim=keepdims)
 
 
-def any(x: Tensor) -> Tensor:  # as Keras calls it
+def any(x: Tensor, axis: int | None = None) -> Tensor:  # as Keras calls it
     """Whether one holds."""
-    return x.any()
+    return x.any() if axis is None else x.any(dim=axis)
+
+
+def all(x: Tensor, axis: int) -> Tensor:  # as Keras calls it
+    """Whether all hold."""
+    return x.all(dim=axis)
 
 
 def matmul(x1: Tensor, x2: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from edgernn.model.interface import port_slices
 from edgernn.model.program_sets.passes import CHUNK_INPUT, Pass, PassDirection
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.model import FloatModel
+from edgernn_export.float_model.sharing import SharedByPrograms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,6 +26,7 @@ class FloatChunks(ArrayRecord):
         passes: direction and reads of each.
         sequence: whether the network answers every step, or once.
         steps: readings T that the network's input takes; None where it takes any number.
+        shared: uses of weights that several passes have.
 
     Raises:
         ShapeError: the passes are not those of the programs.
@@ -35,6 +37,7 @@ class FloatChunks(ArrayRecord):
     passes: tuple[Pass, ...]
     sequence: bool
     steps: int | None = None
+    shared: tuple[SharedByPrograms, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the names."""

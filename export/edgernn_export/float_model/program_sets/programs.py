@@ -11,6 +11,7 @@ from edgernn.model.interface import port_slices
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.float_run import State, state_widths
 from edgernn_export.float_model.model import FloatModel
+from edgernn_export.float_model.sharing import SharedByPrograms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,21 @@ class FloatHandover:
     port: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloatAnswer:
+    """An output of a program that is an answer of the network.
+
+    Attributes:
+        program: its name.
+        port: of the output, "" where the program has one.
+        every_step: whether the network answers at every step, or at the last one alone.
+    """
+
+    program: str
+    port: str
+    every_step: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FloatPrograms(ArrayRecord):
     """Several float models over one stream.
@@ -45,6 +61,9 @@ class FloatPrograms(ArrayRecord):
         programs: the models by the names of the programs, in an order in which they can be run.
         handovers: states that begin with what earlier programs left.
         inputs: names of the inputs of each program.
+        given: names of all inputs in the order of the network; in that of the programs where none.
+        answers: what the network answers, in its order. Other outputs are only passed on.
+        shared: uses of weights that several programs have.
 
     Raises:
         ShapeError: a handover names an unknown value, or widths differ.
@@ -54,6 +73,9 @@ class FloatPrograms(ArrayRecord):
     programs: tuple[FloatModel, ...]
     handovers: tuple[FloatHandover, ...]
     inputs: tuple[tuple[str, ...], ...]
+    given: tuple[str, ...] = ()
+    answers: tuple[FloatAnswer, ...] = ()
+    shared: tuple[SharedByPrograms, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the widths of the values passed on."""

@@ -10,8 +10,11 @@ from typing import Any
 
 from edgernn_export.float_model.float_run import state_widths
 from edgernn_export.float_model.model import FloatLayer, FloatModel
+from edgernn_export.float_model.sharing import WeightUse
 from edgernn_export.keras_reader.findings import Context, Findings
 from edgernn_export.keras_reader.flat_network import FlatNetwork, walked
+from edgernn_export.keras_reader.flows import Flow
+from edgernn_export.keras_reader.joined_layers import JoinedLayers
 from edgernn_export.keras_reader.reader import distinct
 from edgernn_export.keras_reader.source import configuration_of, open_model
 
@@ -50,6 +53,17 @@ def with_own_states(model: FloatModel, others: Sequence[FloatModel]) -> FloatMod
             names = {other.name for other in layers}
             layers[place] = replace(layer, name=distinct(layer.name, taken | names))
     return replace(model, layers=tuple(layers))
+
+
+def uses_of(made: JoinedLayers, outputs: Sequence[Flow]) -> dict[Any, list[WeightUse]]:
+    """The uses of all weights of the layers that lead to outputs, by whose they are.
+
+    Args:
+        made: the layers of a program.
+        outputs: what it gives.
+    """
+    _, _, places = made.network(tuple(part for flow in outputs for part in flow.route))
+    return made.uses.by_owner(places)
 
 
 def _has_state(layer: FloatLayer) -> bool:

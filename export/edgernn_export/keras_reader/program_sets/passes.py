@@ -13,6 +13,7 @@ from edgernn.model.routes import MODEL_INPUT
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
 from edgernn_export.float_model.program_sets.programs import FloatPrograms
+from edgernn_export.float_model.sharing import shared_by_programs
 from edgernn_export.keras_reader.findings import Context, Findings, class_of, owner_of
 from edgernn_export.keras_reader.flat_network import (
     FlatNetwork,
@@ -25,7 +26,7 @@ from edgernn_export.keras_reader.flows import Flow
 from edgernn_export.keras_reader.graph import Call, CallResult, Given
 from edgernn_export.keras_reader.joined_layers import JoinedLayers
 from edgernn_export.keras_reader.layers.config import is_builtin
-from edgernn_export.keras_reader.program_sets import calls_in, set_name, with_own_states
+from edgernn_export.keras_reader.program_sets import calls_in, set_name, uses_of, with_own_states
 from edgernn_export.keras_reader.program_sets.directions import (
     DirectedPass,
     directed,
@@ -110,10 +111,12 @@ def read_passes(
         network.beside = []
     findings.refuse()
     programs: list[FloatModel] = []
+    uses = {}
     for name, one in zip(names, read, strict=True):
         told = _labels(labels, one, programs, last=len(programs) == len(read) - 1)
         made = float_model(model, one.network, one.made, one.outputs, told, findings)
         programs.append(with_own_states(replace(made, name=name), programs))
+        uses[name] = uses_of(one.made, one.outputs)
     _check_rates(model, programs, findings)
     findings.refuse()
     (given,) = flat.given
@@ -129,6 +132,7 @@ def read_passes(
             len(flow.shape or ()) == 2 and not flow.last_step_alone for flow in read[-1].outputs
         ),
         steps=shape[0] if len(shape) == 2 else None,
+        shared=shared_by_programs(uses),
     )
 
 

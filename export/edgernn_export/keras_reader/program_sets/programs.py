@@ -14,7 +14,12 @@ from typing import Any
 
 from edgernn.model.interface import Port
 from edgernn_export.float_model.model import FloatModel, channel_names
-from edgernn_export.float_model.program_sets.programs import FloatHandover, FloatPrograms
+from edgernn_export.float_model.program_sets.programs import (
+    FloatAnswer,
+    FloatHandover,
+    FloatPrograms,
+)
+from edgernn_export.float_model.sharing import shared_by_programs
 from edgernn_export.keras_reader.findings import Context, Findings, owner_of
 from edgernn_export.keras_reader.flat_network import (
     FlatNetwork,
@@ -33,7 +38,7 @@ from edgernn_export.keras_reader.memories import (
     memory_handovers,
     with_filler,
 )
-from edgernn_export.keras_reader.program_sets import set_name, with_own_states
+from edgernn_export.keras_reader.program_sets import set_name, uses_of, with_own_states
 from edgernn_export.keras_reader.reader import float_model, read_calls
 from edgernn_export.keras_reader.source import configuration_of, open_model
 from edgernn_export.keras_reader.states import (
@@ -112,10 +117,22 @@ def read_programs(
     programs: list[FloatModel] = []
     places: dict[int, int] = {}
     remembering: dict[int, tuple[str, int]] = {}
+    uses = {}
+    answers: dict[str, FloatAnswer] = {}
     for part, (made, outputs, flows) in zip(parts, read, strict=True):
         labels = {"input_names": _channels(part)}
         program = float_model(model, part.network, made, outputs, labels, findings)
         programs.append(with_own_states(replace(program, name=part.name), programs))
+        uses[part.name] = uses_of(made, outputs)
+        several = len(outputs) > 1
+        for name, flow in zip(part.network.names, outputs, strict=True):
+            answers[name] = FloatAnswer(
+                program=part.name,
+                port=name if several else "",
+                every_step=flow.return_sequences,
+            )
+        for name in part.network.handed:
+            del answers[name]
         kept, _, _ = made.network(tuple(p for flow in outputs for p in flow.route))
         for place, layer in enumerate(kept):
             remembering[id(layer)] = part.name, place
@@ -133,6 +150,9 @@ def read_programs(
             *memory_handovers([link for link in links.values() if link.reading], remembering),
         ),
         inputs=tuple(tuple(given.name for given in part.network.given) for part in parts),
+        given=tuple(given.name for given in flat.given),
+        answers=tuple(answers[name] for name in flat.names),
+        shared=shared_by_programs(uses),
     )
 
 

@@ -106,7 +106,7 @@ def quantize_programs(
     programs = read_several_streams(source)
     if name is not None:
         programs = replace(programs, name=name)
-    sequences = _Sequences.of(programs, calibration)
+    sequences = CalibrationSequences.of(programs, calibration)
     bits = _bits(programs, default_bits, weight_bits)
     for own in bits.values():
         check_sparse(sparse, own)
@@ -178,7 +178,7 @@ def _named(model: FloatModel) -> dict[str, FloatLayer]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Sequences:
+class CalibrationSequences:
     """Calibration: sequences that belong together, those of one length each side by side.
 
     Attributes:
@@ -192,7 +192,7 @@ class _Sequences:
     answers: dict[str, list[FloatArray]]
 
     @staticmethod
-    def of(programs: FloatPrograms, calibration: Any) -> _Sequences:
+    def of(programs: FloatPrograms, calibration: Any) -> CalibrationSequences:
         """Sort sequences by their lengths, and run the float network over them.
 
         Raises:
@@ -211,7 +211,7 @@ class _Sequences:
         for index in range(next(iter(counts.values()))):
             lengths = tuple(len(found[index]) for found in lists.values())
             groups.setdefault(lengths, []).append(index)
-        made = _Sequences(
+        made = CalibrationSequences(
             blocks={program: [] for program in lists},
             starts={program: [] for program in lists},
             answers={program: [] for program in lists},
@@ -289,7 +289,7 @@ def _sequences(given: Any, model: FloatModel) -> list[FloatArray]:
 
 
 def _calibrated(
-    programs: FloatPrograms, model: FloatModel, sequences: _Sequences, method: RangeMethod
+    programs: FloatPrograms, model: FloatModel, sequences: CalibrationSequences, method: RangeMethod
 ) -> CalibratedModel:
     blocks = sequences.blocks[model.name]
     warn_of_little(blocks, model.input_names, chain=not model.routes)
@@ -335,7 +335,7 @@ def _concerns(
     programs: FloatPrograms,
     made: ProgramSet,
     calibrated: Mapping[str, CalibratedModel],
-    sequences: _Sequences,
+    sequences: CalibrationSequences,
     bits: Mapping[str, ModelBits],
 ) -> list[EdgeRnnWarning]:
     """What the integer programs do not hold of their calibration, run as they will be."""

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+import edgernn
 from edgernn.model.merges import MergeOperation
+from edgernn.model.routes import RoutePart
 from edgernn_export import quantize
 from edgernn_export.compress.pytorch import integer_model, qat_module, tuned_network
-from edgernn_export.float_model.model import FloatDense, FloatModel
+from edgernn_export.float_model.model import FloatAttention, FloatDense, FloatModel
 from tests.support.models.float import FLOAT_CELLS, float_model
 from tests.support.models.float_networks import (
     delaying_network,
@@ -37,12 +39,40 @@ CASES = [
     for cell in FLOAT_CELLS
     for precision in PRECISIONS
 ]
+
+
+def attending():
+    """Attention of a GRU over its last five steps, by either kind of score."""
+    rng = np.random.default_rng(3)
+    heads = {
+        "dot": FloatAttention(name="dot", slots=5, width=6, units=6, tied=True, factor=np.ones(6)),
+        "added": FloatAttention(
+            name="added", slots=5, width=6, units=6, score="additive", factor=rng.normal(size=6)
+        ),
+    }
+    whole = RoutePart(source=0, start=0, width=6)
+    routes = [[RoutePart(source=-1, start=0, width=3)], [whole] * 2, [whole] * 3]
+    joined = [RoutePart(source=index, start=0, width=6) for index in (1, 2)]
+    last = FloatDense(name="head", kernel=rng.normal(size=(2, 12)), bias=np.zeros(2))
+    first = float_model("gru_after", units=6).layers[0]
+    return FloatModel(
+        name="attending",
+        layers=(first, *heads.values(), last),
+        routes=(*map(tuple, (*routes, joined)), (RoutePart(source=3, start=0, width=2),)),
+        input_names=("a", "b", "c"),
+        input_units=("",) * 3,
+        output_names=("y", "z"),
+        output_units=("",) * 2,
+    )
+
+
 NETWORKS = {
     "sum": lambda: merging_network(MergeOperation.SUM),
     "product": lambda: merging_network(MergeOperation.PRODUCT),
     "hypotenuse": lambda: merging_network(MergeOperation.HYPOTENUSE),
     "ports": two_port_network,
     "delays": lambda: delaying_network(0.5),
+    "attention": attending,
 }
 
 
@@ -174,7 +204,22 @@ def test_several_inputs_and_outputs_by_position_and_by_name():
     assert np.allclose(kind.detach(), wanted, atol=1e-6)
 
 
-@pytest.mark.parametrize("network", ["delays", "sum"])
+def test_masked_steps_leave_the_states():
+    """The outputs are those of a session, before the first step too, and weights have moved."""
+    network = dataclasses.replace(float_model("lstm", units=6), mask=0.25)
+    x = streams(2, 30)
+    x[0, :3], x[1, 7:11] = 0.25, 0.25
+    model = moved(qat_module(network, x.numpy(), "w8a8"), x)
+    made = codes(model, x)
+    with edgernn.load(integer_model(model), backend="reference") as session:
+        for found, readings in zip(made, x.numpy(), strict=True):
+            session.reset()
+            wanted = session.run(readings) / integer_model(model).output.scale
+            assert np.array_equal(found, np.rint(wanted))
+    assert np.array_equal(made[0, :3], np.tile(integer_model(model).output.masked, (3, 1)))
+
+
+@pytest.mark.parametrize("network", ["delays", "sum", "attention"])
 def test_a_stream_in_parts_is_the_stream_in_one(network):
     network = NETWORKS[network]()
     x = streams(2, 30, network.inputs)

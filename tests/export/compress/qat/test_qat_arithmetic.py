@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgernn.graph.attention import ATTENTION_OPS
 from edgernn.graph.ops import OPS, Function
 from edgernn.model.affine import Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import Precision
@@ -46,7 +45,7 @@ def test_every_operation_and_function_trains():
     from edgernn_export.compress.qat.interpreter import FUNCTIONS, RUN
 
     assert set(FUNCTIONS) == set(Function)
-    assert set(RUN) == set(OPS) - set(ATTENTION_OPS)  # networks that attend are refused
+    assert set(RUN) == set(OPS)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -46,7 +46,7 @@ def fine_tuned(plan: TrainingPlan, holders: Mapping[int, Any]) -> FloatModel:
     """
     layers = list(plan.trained.layers)
     for index, holder in holders.items():
-        if plan.first_use(index) == index:
+        if plan.first_use(index) == (plan, index):
             weights = {n: np.array(v, dtype=np.float64) for n, v in holder.float_weights.items()}
             layers[index] = _layer(plan, index, weights)
     for uses in plan.trained.shared:

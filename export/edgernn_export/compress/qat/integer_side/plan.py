@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from edgernn.cells.general.leaky_rnn import LeakyRNN
 from edgernn.errors import TrainingError
-from edgernn.model.formats import FloatArray
+from edgernn.model.formats import BoolArray, FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Embedding
 from edgernn.model.routes import before_states
@@ -33,7 +33,7 @@ from edgernn_export.float_model.model import (
     FloatSimpleRNN,
 )
 from edgernn_export.float_model.own_cells import general_cell
-from edgernn_export.float_model.sharing import Shared
+from edgernn_export.float_model.sharing import SharedByPrograms, WeightUse
 
 
 class TrainingPlan:
@@ -44,27 +44,37 @@ class TrainingPlan:
         integer: its integers.
         every_step: the layers that answer at every step; the others at the last one alone.
         columns: what each layer reads.
+        holders: what holds the weights of the layers that are made, by their index; with the
+            attributes integers and float_weights.
+        groups: uses of weights that several layers have, of other programs too.
     """
 
-    def __init__(self, trained: FloatModel, integer: IntegerModel, mean: FloatArray) -> None:
+    def __init__(
+        self,
+        trained: FloatModel,
+        integer: IntegerModel,
+        mean: FloatArray,
+        passed: BoolArray | None = None,
+    ) -> None:
         """Find what every layer reads.
 
         Args:
             trained: the float network.
             integer: its integers.
             mean: of the readings, physical units, float64 [I].
+            passed: which channels are outputs of other programs, bool [I]; None where none is.
 
         Raises:
             TrainingError: a layer that is called twice follows a scaling by 0.
         """
         self.trained, self.integer = trained, integer
-        self._groups = _groups(trained)
-        self.columns = [Columns.of(integer, index, mean) for index in range(len(integer.layers))]
-        for uses in self._groups:
-            first = self.columns[uses[0].layer]
-            for place, use in list(enumerate(uses))[1:]:
-                own = self.columns[use.layer]
-                self.columns[use.layer] = own.shared(first, uses, place)
+        places = range(len(integer.layers))
+        self._own = [Columns.of(integer, index, mean, passed) for index in places]
+        self.columns = list(self._own)
+        self.holders: dict[int, Any] = {}
+        self.groups: list[Group] = []
+        for uses in trained.shared:
+            self.groups.append(_linked([(self, use) for use in uses]))
         states = [bool(layer.states) for layer in integer.layers]
         self.every_step = set(before_states(integer.wiring, states))
         if trained.return_sequences:
@@ -76,71 +86,118 @@ class TrainingPlan:
         trained = getattr(self.trained.layers[index], "trained", False)
         return record.reads_values and not (isinstance(record, Embedding) or trained)
 
-    def place(self, index: int, holders: Mapping[int, Any]) -> LayerPlace:
-        """Where a layer with weights stands.
+    def place(self, index: int) -> LayerPlace:
+        """Where a layer with weights stands, the layers before it having their holders.
 
         Args:
             index: of the layer.
-            holders: what holds the weights of the layers before it, by their index.
         """
-        first = self.first_use(index)
+        first, of_first = self.first_use(index)
+        own = (first, of_first) == (self, index)
         return LayerPlace(
             model=self.integer,
             index=index,
             columns=self.columns[index],
-            weights=None if first == index else holders[first].float_weights,
+            weights=None if own else first.holders[of_first].float_weights,
         )
 
-    def first_use(self, index: int) -> int:
-        """The first layer with the weights of a layer."""
-        uses = next((g for g in self._groups if index in [use.layer for use in g]), None)
-        return index if uses is None else uses[0].layer
+    def first_use(self, index: int) -> tuple[TrainingPlan, int]:
+        """The first layer with the weights of a layer, and the plan that it is in."""
+        own = (self, index)
+        uses = (group for group in self.groups if own in [(p, u.layer) for p, u in group])
+        first, use = next(uses, ((self, None),))[0]
+        return first, index if use is None else use.layer
 
-    def start(self, holders: Mapping[int, Any]) -> None:
-        """Set all weights to those of the trained network, next to the integers'.
+    def trained_weights(self, index: int) -> dict[str, FloatArray]:
+        """The weights of a trained layer in the units of training, biases left out."""
+        source, unit = self.trained.layers[index], self.columns[index].unit
+        record = self.integer.layers[index]
+        if isinstance(record, LeakyRNN):
+            return _leaky_weights(source, record, unit)
+        if isinstance(source, (FloatLSTM, FloatGRU)) and is_registered(record):
+            return _weights(general_cell(source), unit)
+        return _weights(source, unit)
 
-        Args:
-            holders: what holds weights, with attributes integers and float_weights, by layer.
-        """
-        shared = [[use.layer for use in uses] for uses in self._groups]
-        alone = set(holders) - {index for group in shared for index in group}
-        for group in (*shared, *([index] for index in sorted(alone))):
-            first = holders[group[0]]
-            source, unit = self.trained.layers[group[0]], self.columns[group[0]].unit
-            record = self.integer.layers[group[0]]
-            if isinstance(record, LeakyRNN):
-                trained = _leaky_weights(source, record, unit)
-            elif isinstance(source, (FloatLSTM, FloatGRU)) and is_registered(record):
-                trained = _weights(general_cell(source), unit)
-            else:
-                trained = _weights(source, unit)
-            values = {
-                name: np.array(v, dtype=np.float32) for name, v in first.float_weights.items()
-            }
-            for index in reversed(group):  # the first has the last word
-                values = holders[index].integers.nearest(values, trained)
-                trained = {name: values.get(name, array) for name, array in trained.items()}
-            for index in group:
-                holders[index].integers.begin(values)
-            for name, variable in first.float_weights.items():
-                variable.assign(values[name])
+    def share(self, group: Group) -> None:
+        """Take over a group with layers of several programs; it replaces the groups it contains."""
+        places = {use.layer for plan, use in group if plan is self}
+        kept = [old for old in self.groups if not places & {use.layer for _, use in old}]
+        self.groups = [*kept, group]
+        for place, (plan, use) in list(enumerate(group))[1:]:
+            if plan is self:
+                (first, of_first), uses = group[0], tuple(use for _, use in group)
+                theirs = first.own_columns(of_first.layer)
+                self.columns[use.layer] = self._own[use.layer].shared(theirs, uses, place)
+
+    def own_columns(self, index: int) -> Columns:
+        """What a layer reads, in its own units."""
+        return self._own[index]
 
 
-def _groups(trained: FloatModel) -> tuple[Shared, ...]:
-    """The uses of weights that several layers have.
+#: Uses of the weights of one layer, and the plans of their programs; the first one has them.
+Group = tuple[tuple[TrainingPlan, WeightUse], ...]
+
+
+def _linked(uses: Sequence[tuple[TrainingPlan, WeightUse]]) -> Group:
+    """A group whose layers know each other's units.
 
     Raises:
         TrainingError: a scaling of one of them has a gain of 0.
     """
-    for uses in trained.shared:
-        for use in uses:
-            if not (use.gain.all() and use.out_gain.all()):
-                raise TrainingError(
-                    f"{trained.layers[use.layer].name}: expected scalings with nonzero gains "
-                    "around a layer that is called more than once, got a gain of 0. Train "
-                    "without the features that a scaling makes constant."
-                )
-    return trained.shared
+    group = tuple(uses)
+    for plan, use in group:
+        if not (use.gain.all() and use.out_gain.all()):
+            raise TrainingError(
+                f"{plan.trained.layers[use.layer].name}: expected scalings with nonzero gains "
+                "around a layer that is called more than once, got a gain of 0. Train "
+                "without the features that a scaling makes constant."
+            )
+    for plan in {id(plan): plan for plan, _ in group}.values():
+        plan.share(group)
+    return group
+
+
+def link(plans: Mapping[str, TrainingPlan], shared: Sequence[SharedByPrograms]) -> None:
+    """Let layers of several programs have the weights that they have in the float network.
+
+    Args:
+        plans: by program.
+        shared: uses of weights, by program.
+
+    Raises:
+        TrainingError: a layer that is called twice follows a scaling by 0.
+    """
+    for uses in shared:
+        _linked([(plans[program], use) for program, use in uses])
+
+
+def start(plans: Sequence[TrainingPlan]) -> None:
+    """Set all weights to those of the trained network, next to the integers'.
+
+    Args:
+        plans: of all programs, each with its holders.
+    """
+    groups = {id(group): group for plan in plans for group in plan.groups}
+    shared = [[(plan, use.layer) for plan, use in group] for group in groups.values()]
+    known = {(id(plan), index) for group in shared for plan, index in group}
+    alone = [
+        [(plan, index)]
+        for plan in plans
+        for index in sorted(plan.holders)
+        if (id(plan), index) not in known
+    ]
+    for group in (*shared, *alone):
+        holders = [plan.holders[index] for plan, index in group]
+        plan, index = group[0]
+        trained, weights = plan.trained_weights(index), holders[0].float_weights
+        values = {name: np.array(v, dtype=np.float32) for name, v in weights.items()}
+        for holder in reversed(holders):  # the first has the last word
+            values = holder.integers.nearest(values, trained)
+            trained = {name: values.get(name, array) for name, array in trained.items()}
+        for holder in holders:
+            holder.integers.begin(values)
+        for name, variable in weights.items():
+            variable.assign(values[name])
 
 
 def _weights(source: FloatLayer, unit: FloatArray) -> dict[str, FloatArray]:

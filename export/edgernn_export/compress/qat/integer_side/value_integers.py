@@ -33,6 +33,7 @@ class DepthwiseIntegers:
     Shifts and the scale of the output stay; a tap never passes the largest multiplier.
 
     Attributes:
+        model: the integer model training starts from.
         index: of the layer.
         columns: what it reads, K rows of U.
         record: the integer layer training starts from.
@@ -43,7 +44,7 @@ class DepthwiseIntegers:
     def __init__(self, place: LayerPlace) -> None:
         """Find what a code of every constant is worth."""
         model, columns = place.model, place.columns
-        self.index, self.columns = place.index, columns
+        self.model, self.index, self.columns = model, place.index, columns
         record = model.layers[self.index]
         assert isinstance(record, Merge)
         self.record = record
@@ -110,6 +111,7 @@ class TableIntegers:
     """The integer side of an embedding; the scale of its table stays.
 
     Attributes:
+        model: the integer model training starts from.
         index: of the layer.
         record: the integer layer training starts from.
         step: what it computes.
@@ -118,7 +120,7 @@ class TableIntegers:
 
     def __init__(self, place: LayerPlace) -> None:
         """Find what a code of the table is worth."""
-        self.index = place.index
+        self.model, self.index = place.model, place.index
         record = place.model.layers[self.index]
         assert isinstance(record, Embedding)
         self.record = record

@@ -50,13 +50,20 @@ class Columns:
     out_offset: FloatArray | float = 0.0
 
     @staticmethod
-    def of(model: IntegerModel, index: int, mean: FloatArray) -> Columns:
+    def of(
+        model: IntegerModel,
+        index: int,
+        mean: FloatArray,
+        passed: npt.NDArray[np.bool_] | None = None,
+    ) -> Columns:
         """The columns of layer ``index`` with its own weights.
 
         Args:
             model: the integer model.
             index: of the layer.
             mean: of the readings, physical units, float64 [I].
+            passed: which channels are outputs of other programs, whose units are those of values;
+                None where none is.
         """
         channel, layer, element = _sources(model, model.wiring[index])
         read = channel >= 0
@@ -66,11 +73,12 @@ class Columns:
         # Units are those of what calibration saw; the range has headroom on both sides of it.
         headroom = float(dict(model.provenance.settings).get("input_headroom", "0"))
         of_input = model.precision.input_high / (_UNITS * (1.0 + 2.0 * headroom))
-        unit = np.where(read, scale * of_input, 1.0)
+        values = ~read if passed is None else ~read | passed[channel]
+        unit = np.where(values, 1.0, scale * of_input)
         offset = np.where(read, model.input.offset[channel], 0.0)
-        middle = np.where(read, mean[channel], 0.0)
+        middle = np.where(values, 0.0, mean[channel])
         return Columns(
-            codes=np.where(read, of_input, 1.0 / scale),
+            codes=np.where(values, 1.0 / scale, of_input),
             unit=unit,
             offset=offset,
             mean=middle,
