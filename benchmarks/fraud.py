@@ -36,6 +36,7 @@ from edgernn_export.datasets.payments.card_fraud import (
     raw_payments,
 )
 from edgernn_export.datasets.payments.card_stream import ATTACKS, card_stream
+from edgernn_export.simulation import board_costs
 from edgernn_export.training import (
     Network,
     Recipe,
@@ -46,8 +47,10 @@ from edgernn_export.training import (
     train,
 )
 from edgernn_export.training.compression import quantizer_options
+from edgernn_firmware_sim.targets.advice import weights_bytes
 
 USERS: Final = 100_000
+CORE: Final = "cortex-m4"
 #: Timed calls of each batch size.
 CALLS: Final = {1: 20_000, 100: 1_000}
 #: Users whose payments the keys repeat.
@@ -65,15 +68,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     data = recipe.load()
     model = IntegerModel.load(args.model) if args.model else _trained(recipe, data)
     of_time = Network(cell="CfC", units=recipe.network.units)
-    scores = {
+    models = {
         f"recipe, {recipe.network.cell}-{recipe.network.units}, seed 0": model,
         f"CfC-{of_time.units} instead, seed 0": _trained(recipe, data, of_time),
     }
     record = {
         "processor": processor(),
         "protocol": data.protocol,
-        "scores": {name: evaluate(one, recipe, data=data) for name, one in scores.items()}
+        "scores": {name: evaluate(one, recipe, data=data) for name, one in models.items()}
         | without_memory(data),
+        "costs": {name: costs(one) for name, one in models.items()},
         "attacks": by_attack(outputs(model, data.test.x), data.test),
         "service": served(model, args.users),
     }
@@ -86,6 +90,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _trained(recipe: Recipe, data: Dataset, size: Network | None = None) -> IntegerModel:
     network, _ = train(recipe, 0, data=data, network=size)
     return quantize(network, calibration(data), **quantizer_options(recipe, network, data))
+
+
+def costs(model: IntegerModel) -> Record:
+    """Bytes of weights, and instructions of a payment on Cortex-M4."""
+    (cost,) = board_costs(model, [CORE])
+    return {"weight_bytes": weights_bytes(model), "instructions": cost.instructions_per_step}
 
 
 def without_memory(data: Dataset) -> dict[str, dict[str, float]]:

@@ -24,12 +24,16 @@ def page(record: Record) -> str:
             paragraph(
                 f"{record['protocol']} *Caught* is the share of fraudulent payments above the "
                 "threshold that one genuine payment in a thousand exceeds. The models without "
-                "memory read the same channels, the time since the payment before among them."
+                "memory read the same channels, the time since the payment before among them. The "
+                "integer models are those of one training. A CfC computes with the time since the "
+                "payment before ([cells](../guides/cells.md#irregular-readings)). Instructions are "
+                "those of the network for one payment on an emulated Cortex-M4."
             ),
             table(
-                ["method", "average precision", "caught"],
+                ["method", "average precision", "caught", "weights, bytes", "instructions, M4"],
                 [
-                    [name, f"{scores['average_precision']:.3f}", f"{scores['caught']:.1%}"]
+                    [name, f"{scores['average_precision']:.3f}", f"{scores['caught']:.1%}",
+                     *_costs(record["costs"].get(name))]
                     for name, scores in record["scores"].items()
                 ],
             ),
@@ -68,3 +72,10 @@ def page(record: Record) -> str:
             ),
         ]
     )  # fmt: skip
+
+
+def _costs(cost: Record | None) -> list[str]:
+    """Cells of a method; of one without an integer model there are no figures."""
+    if cost is None:
+        return ["–", "–"]
+    return [f"{cost['weight_bytes']:,}", f"{cost['instructions']:,}"]

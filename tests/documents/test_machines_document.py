@@ -2,12 +2,15 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import edgernn
+from benchmarks import nab_detectors
 from edgernn.cli import main
+from edgernn_export.datasets.machines.nab_streams import read_recordings
 from tests.support.documents import ROOT, blocks
 from tests.support.training.machine_files import spiky_streams, write_cmapss, write_nab
 
@@ -23,13 +26,37 @@ def test_the_commands_run(tmp_path, monkeypatch):
     monkeypatch.setenv("EDGERNN_DATA", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     text = "\n".join(block.text for block in blocks(DOCUMENT) if block.language == "text")
-    commands = [shlex.split(line) for line in text.splitlines()]
-    assert len(commands) == 2
-    for program, *arguments in commands:
-        assert program == "edgernn"
+    commands = [shlex.split(line) for line in text.splitlines() if line]
+    ours = [arguments for program, *arguments in commands if program == "edgernn"]
+    assert len(ours) == 2
+    for arguments in ours:
         assert main([*arguments, "--epochs", "1"]) == 0
         with edgernn.load(tmp_path / f"build/{arguments[1]}/{arguments[1]}.edgernn") as session:
             assert session.interface.name == arguments[1]
+
+
+def test_the_rows_of_published_detectors_are_those_of_their_command(tmp_path, monkeypatch, capsys):
+    """The command itself, on files that are like NAB's; the figures need NAB's own."""
+    (command,) = [
+        shlex.split(line)
+        for block in blocks(DOCUMENT)
+        for line in block.text.splitlines()
+        if line.startswith("python -m benchmarks.")
+    ]
+    streams = spiky_streams(2, 600)
+    write_nab(tmp_path, streams)
+    monkeypatch.setenv("EDGERNN_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    folder = Path(command[-1])
+    for one in read_recordings():
+        realm, _, name = one.name.partition("/")
+        path = folder / realm / f"{folder.name}_{name}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = "".join(f"{value},{value}\n" for value in one.values)
+        path.write_text(f"value,anomaly_score\n{rows}", encoding="utf-8")
+    assert command[:3] == ["python", "-m", nab_detectors.__name__]
+    assert nab_detectors.main(command[3:]) == 0
+    assert capsys.readouterr().out.startswith("randomCutForest ")
 
 
 @pytest.mark.parametrize(
