@@ -14,6 +14,8 @@ _ROWS: Final = (
     (("Loop", "Scan"), "recurrent layers",
      "over all steps, forward or backward; the body is a step of SimpleRNN, GRU or LSTM cells, or "
      "one that edgernn wrote for a registered cell"),
+    (("SequenceEmpty", "ConcatFromSequence"), "nothing",
+     "a list to which each step of a Loop appends a row"),
     (("ReverseSequence",), "nothing", "before and after a Loop or Scan that reads backward"),
     (("Gemm", "MatMul"), "Dense", "one factor constant"),
     (("Conv",), "Conv1D, DepthwiseConv1D",

@@ -248,7 +248,7 @@ def _node(kind, inputs, output, name):
     ],
 )
 def test_loops_over_other_steps_are_refused(changed, wanted):
-    (reason,) = refused(loop_file(step_of("gru"), changed=changed))
+    *_, reason = refused(loop_file(step_of("gru"), changed=changed))
     assert reason == f"node 'steps_loop' (Loop): expected {wanted}. {CURE}"
 
 
@@ -268,6 +268,19 @@ def test_bodies_that_are_no_cell_are_refused(kind, inputs, got):
     for data, node in ((loop_file(step), "steps_loop' (Loop)"), (scan_file(step), "steps' (Scan)")):
         (reason,) = refused(data)
         assert reason == f"node '{node}: expected {wanted}, got {got}. {CURE}"
+
+
+def test_lists_that_no_loop_fills_are_refused():
+    nodes = [
+        helper.make_node("SequenceEmpty", [], ["a"]),
+        helper.make_node("ConcatFromSequence", ["a"], ["b"], name="rows", axis=1, new_axis=1),
+        helper.make_node("Add", ["readings", "b"], ["y"]),
+    ]
+    (reason,) = refused(model_of(nodes, {"readings": ["b", "t", 3]}, ["y"]))
+    assert reason == (
+        "node 'rows' (ConcatFromSequence): expected rows that a loop appended, side by side along "
+        f"a new axis, got others. {CURE}"
+    )
 
 
 def test_masks_are_refused_by_name():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +12,12 @@ from edgernn.model.formats import FloatArray
 from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn_export.described.onnx_forms import function_of_node
 from edgernn_export.onnx_reader.constants import folded, parts_of, slices_of
+from edgernn_export.onnx_reader.loops.step_records import (
+    Iteration,
+    Permission,
+    StepOf,
+    Unreadable,
+)
 from edgernn_export.onnx_reader.nodes import StepBody
 from edgernn_export.operator_reader.loops.step_algebra import (
     NoSum,
@@ -26,49 +31,7 @@ from edgernn_export.operator_reader.loops.step_algebra import (
 from edgernn_export.operator_reader.operators import Operator, OperatorNode, numbers
 from edgernn_export.operator_reader.shapes import transposed
 from edgernn_export.operator_reader.trace import OperatorRefused
-from edgernn_export.operator_reader.values import Traced, is_constant
-
-
-@dataclass(frozen=True, slots=True)
-class Iteration:
-    """The number of the step, and an offset."""
-
-    offset: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Permission:
-    """A condition that holds as long as numbers are below others.
-
-    Attributes:
-        bounds: offsets to the number of the step, and what the sums must be below.
-    """
-
-    bounds: tuple[tuple[int, Any], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class StepOf:
-    """What a loop is given one step of at a time.
-
-    Attributes:
-        value: with all steps.
-        turned: the loop begins with the last one.
-    """
-
-    value: Traced
-    turned: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A value of which nothing is known.
-
-    Attributes:
-        kind: of the operator that gave it; "" where none did.
-    """
-
-    kind: str
+from edgernn_export.operator_reader.values import UNKNOWN, Traced, is_constant
 
 
 class BodyValues:
@@ -88,6 +51,7 @@ class BodyValues:
         given: Mapping[str, Any],
         settled: Mapping[str, int],
         taken: Callable[[StepOf], Traced],
+        outside: Callable[[OperatorNode, Mapping[str, Any]], Sequence[Any]],
     ) -> None:
         """Follow the body.
 
@@ -96,9 +60,10 @@ class BodyValues:
             given: its inputs and what it captures, by name; sums of products are states.
             settled: widths of states after the step that known cells compute, by name.
             taken: gives values of the readings, or refuses them.
+            outside: applies an operator that reads values of all steps.
         """
         self.algebra = StepAlgebra()
-        self._taken = taken
+        self._taken, self._outside = taken, outside
         self.readings: dict[str, Traced] = {}
         self._of_state = {name for name, value in given.items() if isinstance(value, ProductSum)}
         self.values: dict[str, Any] = dict(body.constants)
@@ -144,6 +109,11 @@ class BodyValues:
         operator = Operator(node=node, inputs=tuple(inputs))
         if all(value is None or is_constant(value) for value in inputs):
             return folded(operator) or [unknown]
+        if all(
+            value is None or is_constant(value) or isinstance(value, Traced) for value in inputs
+        ):
+            results = self._outside(node, self.values)
+            return [unknown if value is UNKNOWN else value for value in results]
         try:
             function = function_of_node(node.kind, node.attributes)
             if function is not None:
@@ -346,6 +316,11 @@ def steps_first(value: Traced, place: int) -> Traced:
     return transposed(value, order)
 
 
+def _appended(_: BodyValues, operator: Operator) -> Sequence[Any]:
+    """The list after the step; what it contains is told elsewhere."""
+    return [operator.given(0)]
+
+
 def _less(_: BodyValues, operator: Operator) -> Sequence[Any]:
     """The number of the step, or of the next one, compared with that of all steps."""
     count, bound = operator.given(0), operator.given(1)
@@ -385,6 +360,7 @@ _RULES: Final[dict[str, Callable[[BodyValues, Operator], Sequence[Any]]]] = {
     "MatMul": _matmul,
     "Mul": _product,
     "Neg": _negative,
+    "SequenceInsert": _appended,
     "Slice": _slice,
     "Split": _split,
     "Sub": _difference,

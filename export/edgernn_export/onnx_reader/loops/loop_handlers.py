@@ -10,19 +10,18 @@ import numpy as np
 
 from edgernn_export.onnx_reader.loops.body_values import (
     BodyValues,
-    Iteration,
-    Permission,
-    StepOf,
     allows,
     steps_first,
     without_identities,
 )
 from edgernn_export.onnx_reader.loops.own_cells import own_results
+from edgernn_export.onnx_reader.loops.step_records import Iteration, Permission, RowList, StepOf
 from edgernn_export.onnx_reader.loops.steps import LoopSteps
 from edgernn_export.onnx_reader.nodes import StepBody
 from edgernn_export.operator_reader.loops.step_algebra import one_factor
 from edgernn_export.operator_reader.loops.written_cells import written_cells
 from edgernn_export.operator_reader.operators import Handler, Operator
+from edgernn_export.operator_reader.shapes import transposed
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.operator_reader.values import UNKNOWN, Traced, is_constant
 
@@ -64,6 +63,7 @@ class _Way:
         counters: names before and after a step, of numbers that count the steps.
         rows: names of what it puts in a row, step by step.
         prepended: of each, whether the last step comes first.
+        lists: name of what it appends to a list, by the place of the list.
         condition: name of what lets it go on; "" where nothing stops it.
         trips: how often it goes at most; None: as often as the condition allows.
     """
@@ -75,6 +75,7 @@ class _Way:
     counters: list[tuple[str, str]] = field(default_factory=list)
     rows: tuple[str, ...] = ()
     prepended: tuple[bool, ...] = ()
+    lists: dict[int, str] = field(default_factory=dict)
     condition: str = ""
     trips: Any = None
 
@@ -82,7 +83,10 @@ class _Way:
         """Tell apart what is passed on: states, counters, and what stays the same."""
         for place, (before, after, start) in enumerate(zip(befores, afters, starts, strict=True)):
             after = without_identities(self.body, after)
-            if after == before:
+            if isinstance(start, RowList):
+                self.given[before] = start
+                self.lists[place] = self._appended(before, after, start)
+            elif after == before:
                 self.given[before] = self.kept[place] = start
             elif is_constant(start) and start.size == 1 and start.dtype.kind in "iu":
                 self.given[before] = Iteration(int(start.reshape(())))
@@ -92,6 +96,17 @@ class _Way:
                 width = _width_of(start)
                 self.given[before] = one_factor(width, ("s", len(self.states)))
                 self.states.append(state)
+
+    def _appended(self, before: str, after: str, start: RowList) -> str:
+        """The name of what the body appends to a list."""
+        for node in self.body.nodes:
+            names = [getattr(one, "name", "") for one in node.inputs]
+            appends = node.kind == "SequenceInsert" and after in node.outputs and len(names) == 2
+            if appends and names[0] == before and start.rows is None:
+                return names[1]
+        raise OperatorRefused(
+            "an empty list, to which each step appends a row", "another list", _CELLS
+        )
 
 
 def _width_of(start: Any) -> int:
@@ -118,7 +133,31 @@ def loops(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
         made = own_results(trace, operator)
         return _read(trace, operator, _way_of_scan(operator), handlers) if made is None else made
 
-    return {"Loop": loop, "Scan": scan}
+    return {
+        "ConcatFromSequence": _of_list, "Loop": loop, "Scan": scan, "SequenceEmpty": _empty_list,
+    }  # fmt: skip
+
+
+def _empty_list(_: CallTrace, operator: Operator) -> Sequence[Any]:
+    del operator
+    return [RowList()]
+
+
+def _of_list(_: CallTrace, operator: Operator) -> Sequence[Any]:
+    """The rows of all steps side by side."""
+    given = operator.given(0)
+    if (
+        not isinstance(given, RowList)
+        or given.rows is None
+        or not operator.attribute("new_axis", 0)
+    ):
+        raise OperatorRefused(
+            "rows that a loop appended, side by side along a new axis", "others", _CELLS
+        )
+    rows = given.rows
+    order = list(range(1, rows.rank))
+    order.insert(rows.place(int(operator.attribute("axis"))), 0)
+    return [transposed(rows, order)]
 
 
 def _body(operator: Operator) -> tuple[StepBody, list[Any], dict[str, Any]]:
@@ -189,7 +228,7 @@ def _read(
     left = set(range(len(way.states)))
     ends: dict[int, Any] = {}
     while True:
-        values = BodyValues(way.body, way.given, settled, steps.taken)
+        values = BodyValues(way.body, way.given, settled, steps.taken, steps.outside)
         _check_way(trace, way, values)
         cells = written_cells(
             values.algebra,
@@ -209,13 +248,21 @@ def _read(
             left -= set(cell.states)
     if left or not settled:
         raise _unknown_step(values, [way.states[place].after for place in sorted(left)])
-    rows = [without_identities(way.body, name) for name in way.rows]
+    listed = list(way.lists.values())
+    rows = [without_identities(way.body, name) for name in (*way.rows, *listed)]
     if any(values.reads_state(name) for name in rows):
         raise _unknown_step(values, rows)
-    made_rows = steps.rows(rows, way.prepended, operator.attribute("scan_output_axes"))
-    carried = {**way.kept, **ends}
-    count = len(way.states) + len(way.kept) + len(way.counters)
-    return [*(carried.get(place, UNKNOWN) for place in range(count)), *made_rows]
+    turned = (*way.prepended, *[False] * len(listed))
+    made_rows = steps.rows(rows, turned, operator.attribute("scan_output_axes"))
+    lists = {
+        place: RowList(value) if isinstance(value, Traced) else UNKNOWN
+        for place, value in zip(way.lists, made_rows[len(way.rows) :], strict=True)
+    }
+    passed_on = {**way.kept, **ends, **lists}
+    count = len(way.states) + len(way.kept) + len(way.counters) + len(lists)
+    return [
+        *(passed_on.get(place, UNKNOWN) for place in range(count)), *made_rows[: len(way.rows)]
+    ]  # fmt: skip
 
 
 def _check_way(trace: CallTrace, way: _Way, values: BodyValues) -> None:

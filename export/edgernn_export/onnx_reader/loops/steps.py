@@ -11,7 +11,8 @@ import numpy as np
 from edgernn.model.formats import FloatArray
 from edgernn_export.described.recurrent_layers import RecurrentForm, RecurrentWeights, recurrent
 from edgernn_export.onnx_reader.constants import folded
-from edgernn_export.onnx_reader.loops.body_values import BodyValues, StepOf
+from edgernn_export.onnx_reader.loops.body_values import BodyValues
+from edgernn_export.onnx_reader.loops.step_records import StepOf
 from edgernn_export.onnx_reader.nodes import StepBody
 from edgernn_export.onnx_reader.wording import ONNX, unsupported
 from edgernn_export.operator_reader import recurrences
@@ -76,6 +77,13 @@ class LoopSteps:
             value = self._trace.need(value, place, kind)
         self._time = value.axes[0]
         return value
+
+    def outside(self, node: OperatorNode, values: Mapping[str, Any]) -> Sequence[Any]:
+        """What an operator gives that reads values of all steps."""
+        origin, own = self._trace.origin, self._trace.name
+        results = applied(self._graph, node, values, self._trace)
+        self._trace.origin, self._trace.name = origin, own
+        return results
 
     def run(
         self, cell: WrittenCell, values: BodyValues, starts: Sequence[Any], name: str
