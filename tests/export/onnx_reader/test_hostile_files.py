@@ -304,7 +304,7 @@ def test_bodies_within_bodies():
         node = helper.make_node("Scan", ["start0", "start1", "readings"], ["ends0", "ends1", "y"],
                                 name="steps", body=body, num_scan_inputs=1)  # fmt: skip
     starts = {name: np.zeros((1, 2), np.float32) for name in ("start0", "start1")}
-    (reason,) = _refused(model_of([node], {"readings": ["t", "b", 2]}, ["y"], starts))
+    *_, reason = _refused(model_of([node], {"readings": ["t", "b", 2]}, ["y"], starts))
     assert reason.startswith("node 'steps' (Scan): expected a body that is one step of a")
     assert "got one with Scan. " in reason
 
