@@ -8,6 +8,7 @@ from edgernn_export.keras_reader import read_keras
 from edgernn_export.quantizer.quantizer import quantize
 from tests.support.models.float import stream
 from tests.support.models.keras_networks import network
+from tests.support.training.qat_sequences import CASES, fed
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
 pytestmark = pytest.mark.tf
@@ -79,5 +80,42 @@ def test_distillation_takes_one_input():
     from edgernn_export.compress.distillation import Distiller
 
     model = network("two inputs")
-    with pytest.raises(DistillationError, match="expected one of inputs, got 2"):
+    with pytest.raises(DistillationError, match=r"expected one of inputs, got 2\. .* distil_from="):
         Distiller(student=network("Add-2"), teacher=model)
+
+
+@pytest.mark.filterwarnings("ignore::edgernn.errors.EdgeRnnWarning")
+def test_integers_of_a_decoder_learn_from_a_teacher_of_two_inputs():
+    """The cure of the refusal above, with a teacher that is another network."""
+    from edgernn_export.compress.qat import qat_model
+
+    case = CASES["handed over"]
+    student, teacher, given = case.network(1), case.network(2), fed(case.given(4, 1))
+    model = qat_model(student, case.calibration(), distil_from=teacher)
+    model.compile("adam", run_eagerly=True)
+    model.fit(given, epochs=1, batch_size=4, verbose=0)
+    answers = [np.asarray(one(given)) for one in (model, teacher)]
+    divergence = (answers[1] * np.log(answers[1] / answers[0])).sum(axis=-1).mean()
+    assert np.isclose(model.evaluate(given, verbose=0), divergence, rtol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore::edgernn.errors.EdgeRnnWarning")
+@pytest.mark.parametrize(
+    "name",
+    ["both", *(pytest.param(n, marks=pytest.mark.long) for n in ("masked", "pair dot"))],
+)
+def test_masks_both_directions_and_decoders_are_pruned(name):
+    """Half of the recurrent kernels, as of any network; and none of what was pruned comes back."""
+    from edgernn_export.compress.pruning import MagnitudePruning
+
+    case = CASES[name]
+    model, given = case.network(), fed(case.given(8, 1))
+    model.compile("sgd", "mse", run_eagerly=True)
+    pruning = MagnitudePruning(0.5, end_step=1, frequency=1, matrices=["recurrent_kernel"])
+    targets = np.zeros(model(given).shape)
+    model.fit(given, targets, epochs=1, batch_size=4, verbose=0, callbacks=[pruning])
+    kernels = [v for v in model.trainable_variables if v.path.endswith("recurrent_kernel")]
+    sizes = [kernel.shape[0] * kernel.shape[1] for kernel in kernels]
+    kept = sum(np.count_nonzero(np.asarray(kernel)) for kernel in kernels)
+    assert len(kernels) > 1
+    assert abs(kept / sum(sizes) - 0.5) < 0.05

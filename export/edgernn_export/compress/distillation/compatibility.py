@@ -31,7 +31,8 @@ def check_single(model: Any, whose: str) -> None:
         if count != 1:
             raise DistillationError(
                 f"{whose} {owner_of(model)}: expected one of {side}, got {count}. Distill a "
-                "model with one input and one output."
+                "model with one input and one output, or train integers on the teacher's "
+                "answers: qat_model(student, calibration, distil_from=teacher)."
             )
 
 
