@@ -31,6 +31,7 @@ from edgernn_export.float_model.model import (
     FloatDenseRows,
     FloatEmbedding,
     FloatGRU,
+    FloatLayerNorm,
     FloatLSTM,
     FloatMerge,
     FloatPointwise,
@@ -292,6 +293,19 @@ def prelu(layer: FloatPReLU, xs: FloatArray, state: LayerState) -> tuple[Results
     return {"x": xs, "y": np.maximum(xs, 0.0) + layer.slope * np.minimum(xs, 0.0)}, state
 
 
+def layer_norm(
+    layer: FloatLayerNorm, xs: FloatArray, state: LayerState
+) -> tuple[Results, LayerState]:
+    """Layer normalization: even = (x - mean) / sqrt(variance + epsilon), y = gain even + offset."""
+    rows = xs.reshape(*xs.shape[:2], layer.count, layer.width)
+    even = rows - rows.mean(axis=-1, keepdims=True)
+    deviation = np.sqrt(np.square(even).mean(axis=-1, keepdims=True) + layer.epsilon)
+    # Without an epsilon, a constant row has no deviation: it stays 0.
+    even = np.divide(even, deviation, out=np.zeros_like(even), where=deviation > 0.0)
+    made = {"even": even, "y": layer.gain * even + layer.offset}
+    return {"x": xs, **{name: rows.reshape(xs.shape) for name, rows in made.items()}}, state
+
+
 def _affine(xs: FloatArray, kernel: FloatArray, bias: FloatArray) -> FloatArray:
     """W x + b of every step [T, B, I] in one product."""
     ys: FloatArray = xs.reshape(-1, xs.shape[2]) @ kernel.T
@@ -365,6 +379,7 @@ CELLS: Final[dict[type, Callable[[Any, FloatArray, LayerState], tuple[Results, L
     FloatDelay: delay,
     FloatPointwise: bent,
     FloatPReLU: prelu,
+    FloatLayerNorm: layer_norm,
     FloatMemory: memory,
     FloatAttention: attention,
 }

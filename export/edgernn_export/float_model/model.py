@@ -16,6 +16,7 @@ from edgernn.model.formats import ArrayRecord, FloatArray
 from edgernn.model.interface import Port, Rate, Window
 from edgernn.model.routes import Route, chain, check_routes
 from edgernn_export.float_model.embeddings import FloatEmbedding, vocabulary
+from edgernn_export.float_model.layer_norms import FloatLayerNorm
 from edgernn_export.float_model.layers import (
     GRU_GATES,
     LSTM_GATES,
@@ -46,6 +47,7 @@ __all__ = [
     "FloatGRU",
     "FloatLSTM",
     "FloatLayer",
+    "FloatLayerNorm",
     "FloatMemory",
     "FloatMerge",
     "FloatModel",
@@ -66,6 +68,7 @@ FloatLayer = (
     | FloatEmbedding
     | FloatPointwise
     | FloatPReLU
+    | FloatLayerNorm
     | FloatMemory
     | FloatAttention
 )

@@ -45,6 +45,7 @@ from edgernn_export.float_model.model import (
     FloatEmbedding,
     FloatGRU,
     FloatLayer,
+    FloatLayerNorm,
     FloatLSTM,
     FloatMerge,
     FloatPointwise,
@@ -53,6 +54,8 @@ from edgernn_export.float_model.model import (
 )
 from edgernn_export.float_model.own_cells import general_cell
 from edgernn_export.quantizer.functions.value_functions import (
+    layer_norm_scale,
+    quantize_layer_norm,
     quantize_pointwise,
     quantize_prelu,
 )
@@ -290,6 +293,7 @@ QUANTIZERS: Final[dict[type, Callable[[LayerContext, Any], Layer]]] = {
     FloatDelay: quantize_delay,
     FloatPointwise: quantize_pointwise,
     FloatPReLU: quantize_prelu,
+    FloatLayerNorm: quantize_layer_norm,
     **MEMORIES,
 }
 
@@ -314,6 +318,8 @@ def output_scale(context: LayerContext, layer: FloatLayer, made: Layer) -> Float
         return np.tile(scale, layer.count)
     if isinstance(layer, FloatMerge):
         return merge_output_scale(context, layer)
+    if isinstance(layer, FloatLayerNorm):
+        return layer_norm_scale(context, layer)
     if isinstance(layer, FloatDelay):
         return np.tile(context.feed.value_scale, layer.depth)
     return np.full(layer.units, made.output_scale)

@@ -168,6 +168,7 @@ class _LayerTwin:
         self.reads_values = isinstance(layer, (Merge, Delay, Embedding)) or layer.kind in (
             "pointwise",
             "prelu",
+            "layer_norm",
             *attention.ATTENTION,
         )
         self.puts_out_codes = isinstance(layer, Delay) and layer.codes

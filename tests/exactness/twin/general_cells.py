@@ -1,4 +1,4 @@
-"""Scalar steps of cells of chosen functions and of wide states: clauses 7.24 to 7.27, 8.6, 8.7."""
+"""Scalar steps of general cells and of wide states: clauses 7.24 to 7.27, 8.6 to 8.8."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from edgernn.model.functions.curves import CurveTable
 from tests.exactness.twin import scalar, wide
+from tests.exactness.twin.normalization import normalized
 
 Vector = list[int]
 _OPERATIONS: dict[str, Callable[[int], int]] = {
@@ -146,6 +147,16 @@ def leaky_rnn(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[V
 def pointwise(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
     """Clause 8.6."""
     return [wide.curve(twin.layer.curve, v) for v in x], state
+
+
+def layer_norm(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
+    """Clause 8.8."""
+    layer, even = twin.layer, []
+    epsilon, width = layer.norm.epsilon.tolist(), layer.units // layer.rows
+    for first in range(0, layer.units, width):
+        row = x[first : first + width]
+        even += normalized(row, layer.norm.least_bits, epsilon, twin.meter)
+    return list(twin.scaled(even, layer.gain)), state
 
 
 def prelu(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:

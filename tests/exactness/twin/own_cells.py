@@ -303,4 +303,5 @@ STEPS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "leaky_rnn": (general_cells.leaky_rnn, ("units", "units")),
     "pointwise": (general_cells.pointwise, ()),
     "prelu": (general_cells.prelu, ()),
+    "layer_norm": (general_cells.layer_norm, ()),
 }

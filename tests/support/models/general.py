@@ -1,4 +1,4 @@
-"""Random integer models of general cells, leaky ones, curves and slopes, with wide states or not.
+"""Random integer models of general cells, leaky ones, and layers of values; wide states or not.
 
 Functions, tables, limits, steps and exponents are random within what operations allow; tables have
 nothing to do with the functions whose names layers carry, on which no integer depends.
@@ -24,7 +24,7 @@ from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layer_record import ScaledRecord
 from edgernn.model.layers import Layer, layer_class
 from edgernn.model.routes import MODEL_INPUT
-from edgernn.model.scales import LeakConstants
+from edgernn.model.scales import LeakConstants, NormalizationConstants
 from tests.support.models.integer import (
     REACH,
     random_affine,
@@ -39,7 +39,7 @@ GENERAL_CELLS: Final = (
     "general_lstm", "general_gru_before", "general_gru_after", "general_rnn", "leaky_rnn",
     "three_function_lstm",
 )  # fmt: skip
-GENERAL_LAYERS: Final = ("pointwise", "prelu")
+GENERAL_LAYERS: Final = ("pointwise", "prelu", "layer_norm")
 #: Those of the cells that are wide or not.
 WIDENED: Final = (
     "general_lstm", "general_gru_before", "general_gru_after", "three_function_lstm",
@@ -135,6 +135,8 @@ def random_general(
             given["wide"] = wide
             if wide:
                 given["gate_function"] = str(rng.choice(WIDE_GATES, p=[0.6, 0.2, 0.2]))
+        if kind == "layer_norm":
+            given["rows"] = int(rng.choice([n for n in range(1, units + 1) if units % n == 0]))
         if kind == "leaky_rnn":
             given["rectified"] = bool(rng.integers(2))
         given |= {key: value for key, value in options.items() if key not in record.exponents}
@@ -186,7 +188,13 @@ def _constants(
             shift=shift, first=first, reach=spread,
         )  # fmt: skip
     for field, count in record.scale_shape.items():
-        made[field] = random_scale(rng, count * units, bias=False)
+        made[field] = random_scale(rng, count * units, bias=field in record.offsets)
+        if record.norm_shape:  # of what is about 1, in Q4.11
+            made[field] = replace(made[field], shift=made[field].shift - 3)
+    for field, count in record.norm_shape.items():
+        width = count * record.width_of(field, given)
+        scale, epsilon = 2.0 ** rng.uniform(-15, -8), float(rng.choice([0.0, 1e-5, 1e-3]))
+        made[field] = NormalizationConstants.of(width, scale, epsilon)
     for field in record.leak_shape:
         made[field] = random_leak(rng, units)
     if issubclass(record, ScaledRecord):
@@ -265,7 +273,8 @@ def general_network(precision: Precision = Precision.W8A8, *, seed: int = 0) -> 
     out = w.add(
         random_layer(rng, "dense", "out", 8, 2, precision, first=False), w.part(last), w.part(c)
     )
-    output = (w.part(out), w.part(d), w.part(sloped, slice(2, 4)))
+    even = w.add(make("layer_norm", "even", 10, 10), w.part(a), w.part(d))
+    output = (w.part(out), w.part(d), w.part(sloped, slice(2, 4)), w.part(even))
     return wired_model(w, precision, output, f"general-{seed}", (), ())
 
 
@@ -299,6 +308,7 @@ _CHOICES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     ),
     "pointwise": ({},),
     "prelu": ({},),
+    "layer_norm": ({},),
 }  # fmt: skip
 
 

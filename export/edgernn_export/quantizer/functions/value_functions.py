@@ -1,23 +1,37 @@
-"""Layers that bend every value they read: pointwise functions and PReLU."""
+"""Layers of values without matrices: pointwise functions, PReLU and layer normalization."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 import numpy as np
 
+from edgernn.cells.layer_norm import LayerNorm
 from edgernn.cells.pointwise import Pointwise
 from edgernn.cells.prelu import PReLU
-from edgernn.errors import CalibrationError, QuantizationError
-from edgernn.model.formats import INT16_MAX, UNIT, FloatArray, Int16Array, Precision
+from edgernn.errors import CalibrationError, ModelError, QuantizationError
+from edgernn.model.formats import (
+    INT16_MAX,
+    NORMALIZED,
+    UNIT,
+    FloatArray,
+    Int16Array,
+    Precision,
+)
 from edgernn.model.functions.pointwise import PointwiseFunction
-from edgernn.model.scales import SCALE_SHIFTS, ScaleVector
+from edgernn.model.scales import SCALE_SHIFTS, NormalizationConstants, ScaleVector
 from edgernn_export.calibration.ranges import limit
-from edgernn_export.float_model.model import FloatPointwise, FloatPReLU
+from edgernn_export.float_model.model import FloatLayerNorm, FloatPointwise, FloatPReLU
 from edgernn_export.quantizer.functions.curves import fitted_curve
 from edgernn_export.quantizer.layer_context import (
     HIDDEN_HEADROOM,
     OUTPUT_HEADROOM,
     LayerContext,
 )
+
+#: Beyond the root of N - 1 to which a normalized row reaches at most: the bound of clause 7.11.
+_OF_ROUNDING: Final = 1.0 + 2.0**-5
 
 
 def quantize_pointwise(context: LayerContext, layer: FloatPointwise) -> Pointwise:
@@ -64,6 +78,63 @@ def quantize_prelu(context: LayerContext, layer: FloatPReLU) -> PReLU:
     )
 
 
+def layer_norm_scale(context: LayerContext, layer: FloatLayerNorm) -> FloatArray:
+    """Real value of one output code per element [U] of a layer normalization.
+
+    The parts of a sum need room, too; and no result is further from its offset than the root of
+    N - 1 times its gain.
+
+    Raises:
+        CalibrationError: all values were zero at every step, so nothing is known of their range.
+    """
+    gain, offset = (np.abs(np.tile(v, layer.count)) for v in (layer.gain, layer.offset))
+    even, y, method = context.stats("even"), context.stats("y"), context.plan.method
+    seen = [
+        limit(y.spread[:, unit], float(largest), method) or float(largest)
+        for unit, largest in enumerate(np.maximum(y.high, -y.low))
+    ]
+    room = np.max([seen, gain * np.maximum(even.high, -even.low), offset], axis=0)
+    farthest = gain * np.sqrt(layer.width - 1) * _OF_ROUNDING + offset
+    reach = np.minimum(room * _headroom(context), farthest)
+    if not reach.any():
+        raise _still(layer.name)
+    asked = np.where(reach > 0.0, reach, reach.max()) / INT16_MAX
+    scale = context.row_scales(asked, np.ones(layer.units, bool))
+    # Single precision: the last bits of the float run depend on the number of BLAS threads.
+    rounded: FloatArray = scale.astype(np.float32).astype(np.float64)
+    return rounded
+
+
+def quantize_layer_norm(context: LayerContext, layer: FloatLayerNorm) -> LayerNorm:
+    """Quantize a layer normalization.
+
+    Raises:
+        CalibrationError: all values were zero at every step, so nothing is known of their range;
+            or its epsilon outweighs all values that it reads.
+        QuantizationError: what it reads has several scales, or codes for numbers that are not
+            multiples of its scale.
+    """
+    scale = layer_norm_scale(context, layer)
+    try:
+        read = _one_scale(context, layer.name)
+        norm = NormalizationConstants.of(layer.width, read, layer.epsilon)
+    except ModelError as error:
+        raise CalibrationError(f"{layer.name}: {error}") from error
+    ratio = np.tile(layer.gain, layer.count) * NORMALIZED.scale / scale
+    offset = np.tile(layer.offset, layer.count) / scale
+    codes: Int16Array = np.clip(np.rint(offset), -INT16_MAX, INT16_MAX).astype(np.int16)
+    return LayerNorm(
+        name=context.name,
+        inputs=layer.inputs,
+        units=layer.units,
+        rows=layer.count,
+        norm=norm,
+        gain=replace(_scaling(ratio), bias=codes),
+        output_scale=float(scale.max()),
+        unit_scales=context.unit_scales(scale),
+    )
+
+
 def _headroom(context: LayerContext) -> float:
     return OUTPUT_HEADROOM[Precision.W8A8] if context.last else HIDDEN_HEADROOM
 
@@ -73,14 +144,18 @@ def _output_scale(context: LayerContext, name: str) -> float:
     stats = context.stats("y")
     reach = limit(stats.spread, stats.limit, context.plan.method) or stats.limit
     if not reach > 0.0:
-        raise CalibrationError(
-            f"{name}: expected values that change during calibration, got zero at every step. "
-            "Calibrate with representative readings."
-        )
+        raise _still(name)
     asked = np.array([reach * _headroom(context) / INT16_MAX])
     scale = context.row_scales(asked, np.ones(1, bool))
     # Single precision: the last bits of the float run depend on the number of BLAS threads.
     return float(np.float32(scale[0]))
+
+
+def _still(name: str) -> CalibrationError:
+    return CalibrationError(
+        f"{name}: expected values that change during calibration, got zero at every step. "
+        "Calibrate with representative readings."
+    )
 
 
 def _no_offset(context: LayerContext, name: str) -> None:
