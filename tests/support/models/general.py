@@ -190,7 +190,7 @@ def _constants(
     for field, count in record.scale_shape.items():
         made[field] = random_scale(rng, count * units, bias=field in record.offsets)
         if record.norm_shape:  # of what is about 1, in Q4.11
-            made[field] = replace(made[field], shift=made[field].shift - 3)
+            made[field] = replace(made[field], shift=made[field].shift - 5)
     for field, count in record.norm_shape.items():
         width = count * record.width_of(field, given)
         scale, epsilon = 2.0 ** rng.uniform(-15, -8), float(rng.choice([0.0, 1e-5, 1e-3]))
