@@ -296,14 +296,13 @@ def prelu(layer: FloatPReLU, xs: FloatArray, state: LayerState) -> tuple[Results
 def layer_norm(
     layer: FloatLayerNorm, xs: FloatArray, state: LayerState
 ) -> tuple[Results, LayerState]:
-    """Layer normalization: even = (x - mean) / sqrt(variance + epsilon), y = gain even + offset."""
+    """Layer normalization: y = gain (x - mean) / sqrt(variance + epsilon) + offset."""
     rows = xs.reshape(*xs.shape[:2], layer.count, layer.width)
     even = rows - rows.mean(axis=-1, keepdims=True)
     deviation = np.sqrt(np.square(even).mean(axis=-1, keepdims=True) + layer.epsilon)
     # Without an epsilon, a constant row has no deviation: it stays 0.
     even = np.divide(even, deviation, out=np.zeros_like(even), where=deviation > 0.0)
-    made = {"even": even, "y": layer.gain * even + layer.offset}
-    return {"x": xs, **{name: rows.reshape(xs.shape) for name, rows in made.items()}}, state
+    return {"x": xs, "y": (layer.gain * even + layer.offset).reshape(xs.shape)}, state
 
 
 def _affine(xs: FloatArray, kernel: FloatArray, bias: FloatArray) -> FloatArray:

@@ -66,12 +66,16 @@ class WeightUses:
     def replaced(self, old: int, new: int, gain: FloatArray, offset: FloatArray) -> None:
         """Note that a layer takes the place of another one and scales its output.
 
+        Of layers whose uses are not noted, nothing changes.
+
         Args:
             old: position of the replaced layer.
             new: position of the other one.
             gain: [U] or a scalar.
             offset: [U] or a scalar.
         """
+        if old not in self._found:
+            return
         key, use = self._found[old]
         out_gain, out_offset = use.out_gain * gain, use.out_offset * gain + offset
         self._found[new] = key, replace(use, layer=new, out_gain=out_gain, out_offset=out_offset)

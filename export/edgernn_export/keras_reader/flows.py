@@ -9,7 +9,7 @@ import numpy as np
 
 from edgernn.model.formats import FloatArray
 from edgernn.model.routes import MODEL_INPUT, Route, RoutePart
-from edgernn_export.float_model.model import FloatCell, FloatDense, FloatRecurrent
+from edgernn_export.float_model.model import FloatCell, FloatDense, FloatLayerNorm, FloatRecurrent
 from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.layers.layer_parts import (
     LayerPart,
@@ -168,12 +168,14 @@ def fold_into(layer: Weighted, scale: ScalePart) -> Weighted:
     return replace(layer, kernel=layer.kernel * gain, bias=bias, use_bias=use_bias)
 
 
-def fold_back(dense: FloatDense, scale: ScalePart) -> FloatDense:
-    """Let a linear Dense take up the scaling of its output."""
-    gain = per_feature(scale.gain, dense.units)
-    bias = dense.bias * gain + per_feature(scale.offset, dense.units)
-    use_bias = dense.use_bias or bool(np.any(bias))
-    return replace(dense, kernel=dense.kernel * gain[:, None], bias=bias, use_bias=use_bias)
+def fold_back(layer: FloatDense | FloatLayerNorm, scale: ScalePart) -> FloatDense | FloatLayerNorm:
+    """Let a linear Dense, or a layer normalization, take up the scaling of its output."""
+    gain, offset = (per_feature(values, layer.units) for values in (scale.gain, scale.offset))
+    if isinstance(layer, FloatLayerNorm):
+        return replace(layer, gain=layer.gain * gain, offset=layer.offset * gain + offset)
+    bias = layer.bias * gain + offset
+    use_bias = layer.use_bias or bool(np.any(bias))
+    return replace(layer, kernel=layer.kernel * gain[:, None], bias=bias, use_bias=use_bias)
 
 
 def per_feature(values: FloatArray, width: int) -> FloatArray:

@@ -21,10 +21,9 @@ from edgernn_export.float_model.model import (
     FloatDense,
     FloatEmbedding,
     FloatLayer,
+    FloatLayerNorm,
     FloatMemory,
     FloatMerge,
-    FloatPointwise,
-    FloatPReLU,
 )
 from edgernn_export.float_model.sharing import WeightUse, WeightUses
 from edgernn_export.keras_reader.findings import Findings
@@ -61,6 +60,7 @@ from edgernn_export.keras_reader.layers.layer_parts import (
     DenseRowsPart,
     DepthwisePart,
     EmbeddingPart,
+    LayerNormPart,
     LayerPart,
     MergePart,
     PaddingPart,
@@ -124,8 +124,8 @@ class JoinedLayers:
             return self._scaled(flow, part)
         if isinstance(part, ActivationPart):
             return self._activated(flow, part)
-        if isinstance(part, SlopesPart):
-            return self._bent(flow, part)
+        if isinstance(part, (SlopesPart, LayerNormPart)):
+            return self._of_values(flow, part)
         if isinstance(part, PaddingPart):
             return replace(flow, padded=part)
         if isinstance(part, DepthwisePart):
@@ -321,21 +321,23 @@ class JoinedLayers:
                 "Pass the weights of this model.",
             )
 
-    def _in_place(self, flow: Flow, layer: FloatDense, scale: ScalePart | None = None) -> Flow:
+    def _in_place(
+        self, flow: Flow, layer: FloatDense | FloatLayerNorm, scale: ScalePart | None = None
+    ) -> Flow:
         """A layer in place of the one just before, whose output it scales."""
         gain, offset = (np.ones(1), np.zeros(1)) if scale is None else (scale.gain, scale.offset)
         made = replace(flow, route=self._put(layer, self.routes[flow.source], flow.grid))
         self.uses.replaced(flow.source, made.source, gain, offset)
         return made
 
-    def _linear_dense(self, flow: Flow) -> FloatDense | None:
-        """The layer just before, if it is a Dense that is still linear."""
-        if flow.pending is not None or not isinstance(flow.last, DensePart):
+    def _linear(self, flow: Flow) -> FloatDense | FloatLayerNorm | None:
+        """The layer just before, if it ends in a gain and an offset of every unit."""
+        if flow.pending is not None or not isinstance(flow.last, (DensePart, LayerNormPart)):
             return None
-        layer = self.layers[flow.route[0].source]
-        if not isinstance(layer, FloatDense) or layer.activation != "linear":
-            return None
-        return layer
+        layer = self.layers[flow.source]
+        if isinstance(layer, FloatDense) and layer.activation == "linear":
+            return layer
+        return layer if isinstance(layer, FloatLayerNorm) else None
 
     def _scaled(self, flow: Flow, part: ScalePart) -> Flow:
         for values in (part.gain, part.offset):
@@ -345,9 +347,9 @@ class JoinedLayers:
                     return flow
         if flow.softmax:
             return flow
-        dense = self._linear_dense(flow)
-        if dense is not None:
-            return self._in_place(flow, fold_back(dense, part), part)
+        linear = self._linear(flow)
+        if linear is not None:
+            return self._in_place(flow, fold_back(linear, part), part)
         if flow.pending is None:
             return replace(flow, pending=part)
         first = flow.pending
@@ -361,8 +363,8 @@ class JoinedLayers:
                 return replace(flow, softmax=True)
             refuse_scale(self.findings, flow, flow.pending)
             return replace(flow, pending=None)
-        dense = self._linear_dense(flow)
-        if dense is not None and part.activation in DENSE_ACTIVATIONS:
+        dense = self._linear(flow)
+        if isinstance(dense, FloatDense) and part.activation in DENSE_ACTIVATIONS:
             return self._in_place(flow, replace(dense, activation=part.activation))
         rows = activated_rows(flow, self.layers, part.activation)
         if rows is not None:
@@ -371,26 +373,20 @@ class JoinedLayers:
             # The maximum of the values and of nothing at all.
             maximum = MergeOperation.MAXIMUM
             return self.merged(part.owner, _name(part), [flow, flow], maximum, (1.0, 0.0))
-        return self._bent(flow, part)
+        return self._of_values(flow, part)
 
-    def _bent(self, flow: Flow, part: ActivationPart | SlopesPart) -> Flow:
-        """Values of one scale, each changed by a function or by a separate slope."""
+    def _of_values(self, flow: Flow, part: ActivationPart | SlopesPart | LayerNormPart) -> Flow:
+        """Values of one scale: functions, slopes or layer normalization of them."""
         if flow.shape is None:
             return unknown(part.owner)
-        if isinstance(part, SlopesPart):
-            self._check_width(part.owner, flow, part.slope.size)
-            if flow.width != part.slope.size:
-                return unknown(part.owner)
-        name = _name(part)
+        if not isinstance(part, ActivationPart) and part.width is not None:
+            self._check_width(part.owner, flow, part.width)
+        layer = part.layer(flow.width)
+        if layer is None:
+            return unknown(part.owner)
         if flow.pending is not None or len({p.source for p in flow.route}) > 1 or flow.given:
-            flow = self._on_one_scale(flow, part.owner, f"{name}_input")
-        layer: FloatPointwise | FloatPReLU
-        if isinstance(part, SlopesPart):
-            layer = FloatPReLU(name=part.name, slope=part.slope)
-        else:
-            layer = FloatPointwise(name=name, function=part.activation, units=flow.width)
-        route = self._put(layer, flow.route, flow.grid)
-        return replace(flow, route=route, last=MergePart(owner=part.owner))
+            flow = self._on_one_scale(flow, part.owner, f"{_name(part)}_input")
+        return replace(flow, route=self._put(layer, flow.route, flow.grid), last=part)
 
     def _on_one_scale(self, flow: Flow, owner: str, name: str) -> Flow:
         """The values of a flow, a scaling taken up, as a layer that gives all of them one scale.

@@ -23,6 +23,7 @@ from edgernn_export.float_model.model import (
     FloatDenseRows,
     FloatEmbedding,
     FloatLayer,
+    FloatLayerNorm,
     FloatMemory,
     FloatMerge,
     FloatPointwise,
@@ -262,6 +263,8 @@ class _Steps:
             wide = replace(layer, units=layer.units * count)
         elif count > 1 and isinstance(layer, FloatPReLU):
             wide = replace(layer, slope=np.tile(layer.slope, count))
+        elif count > 1 and isinstance(layer, FloatLayerNorm):
+            wide = replace(layer, count=layer.count * count)
         elif count > 1:
             assert isinstance(layer, FloatDense)  # recurrent layers have one value
             wide = FloatDenseRows(name=layer.name, dense=layer, count=count)

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn_export.onnx_reader.shape_handlers import SHAPES, axis_of
-from edgernn_export.operator_reader import layers
+from edgernn_export.operator_reader import layers, normalizations, patterns
 from edgernn_export.operator_reader.operators import Handler, Operator, numbers
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.operator_reader.values import Traced, is_constant
@@ -55,12 +55,10 @@ def _arithmetic(kind: str) -> Handler:
 
     def handler(trace: CallTrace, operator: Operator) -> Sequence[Any]:
         first, second = operator.given(0), operator.given(1)
+        if kind == "Divide" and isinstance(second, Traced):
+            above = first if isinstance(first, Traced) else operator.floats(0)
+            return [layers.divided(trace, above, second)]
         if isinstance(first, Traced) and isinstance(second, Traced):
-            if kind == "Divide":
-                raise OperatorRefused(
-                    "a division by a constant", "one by a value that depends on the readings",
-                    "Integer models have no division. Train without it.",
-                )  # fmt: skip
             return [layers.merged(trace, kind, [first, second])]
         before = is_constant(first)
         value = operator.traced(1 if before else 0)
@@ -97,6 +95,9 @@ def _several(kind: str) -> Handler:
 
 def _pow(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     value, exponent = operator.traced(0), operator.floats(1)
+    if exponent.size == 1 and float(exponent.reshape(())) in (0.5, -0.5):
+        root = layers.rooted(trace, value)
+        return [root if exponent > 0.0 else layers.divided(trace, np.ones(()), root)]
     if exponent.size != 1 or float(exponent.reshape(())) not in (1.0, 2.0):
         got = f"{exponent.reshape(-1)[:3].tolist()}"
         raise OperatorRefused("an exponent of 1 or 2", got, "Train without it.")
@@ -107,6 +108,37 @@ def _pow(trace: CallTrace, operator: Operator) -> Sequence[Any]:
 
 def _root(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     return [layers.rooted(trace, operator.traced(0))]
+
+
+def _reciprocal(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+    return [layers.divided(trace, np.ones(()), operator.traced(0))]
+
+
+def _mean(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+    value, axes = operator.traced(0), operator.integers(1, "axes")
+    if not axes and operator.attribute("noop_with_empty_axes", 0):
+        return [value]
+    places = [value.place(axis) for axis in axes or range(value.rank)]
+    keep = bool(operator.attribute("keepdims", 1))
+    return [normalizations.mean(trace, value, places, keep=keep)]
+
+
+def _layer_normalization(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+    value, first = operator.traced(0), axis_of(operator, operator.traced(0), -1)
+    given = [
+        operator.floats(index).reshape(-1) if operator.given(index) is not None else None
+        for index in (1, 2)
+    ]
+    return [
+        normalizations.layer_normalized(
+            trace,
+            value,
+            range(first, value.rank),
+            scale=given[0],
+            offset=given[1],
+            epsilon=float(operator.attribute("epsilon", 1e-5)),
+        )
+    ]
 
 
 def _negative(trace: CallTrace, operator: Operator) -> Sequence[Any]:
@@ -215,7 +247,7 @@ def _batch_normalization(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     value = operator.traced(0)
     scale, offset, mean, variance = (operator.floats(index).reshape(-1) for index in range(1, 5))
     return [
-        layers.normalized(
+        normalizations.batch_normalized(
             trace,
             value,
             min(1, value.rank - 1),
@@ -274,13 +306,14 @@ LAYERS: Final[dict[str, Handler]] = {
     "Clip": _clip,
     "Div": _arithmetic("Divide"),
     "Elu": _function("elu", alpha=("alpha", 1.0)),
-    "Erf": lambda trace, operator: [layers.error_function(trace, operator.traced(0))],
+    "Erf": lambda trace, operator: [patterns.error_function(trace, operator.traced(0))],
     "Exp": _function("exponential"),
     "Gather": _gather,
     "Gelu": _gelu,
     "Gemm": _gemm,
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": _function("hard_silu"),
+    "LayerNormalization": _layer_normalization,
     "LeakyRelu": _function("relu", negative_slope=("alpha", 0.01)),
     "MatMul": _matmul,
     "Less": _less,
@@ -292,6 +325,8 @@ LAYERS: Final[dict[str, Handler]] = {
     "Neg": _negative,
     "PRelu": _prelu,
     "Pow": _pow,
+    "Reciprocal": _reciprocal,
+    "ReduceMean": _mean,
     "Relu": _function("relu"),
     "Selu": _selu,
     "Shrink": _shrink,

@@ -61,7 +61,6 @@ _MASKS: Final = (
 )
 #: What helps against operators that are not read.
 _CURES: Final = {
-    "LayerNormalization": "Train with BatchNormalization, which folds into the weights.",
     "GlobalAveragePool": "Train with a recurrent layer instead, whose output depends on all "
     "earlier steps.",
     "GlobalMaxPool": "Train with a recurrent layer instead, whose output depends on all earlier "

@@ -11,7 +11,9 @@ import numpy as np
 from edgernn.model.formats import FloatArray
 from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn_export.keras_reader.graph import CallResult
-from edgernn_export.operator_reader.patterns import ERROR_FUNCTION, known_product
+from edgernn_export.keras_reader.layers.readers import RECIPROCAL, ROOT
+from edgernn_export.operator_reader.normalizations import statistic, written_layer_norm
+from edgernn_export.operator_reader.patterns import known_product
 from edgernn_export.operator_reader.positions import (
     as_whole,
     each_together,
@@ -19,7 +21,13 @@ from edgernn_export.operator_reader.positions import (
     joined_together,
     whole_of,
 )
-from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused, check_steps, told
+from edgernn_export.operator_reader.trace import (
+    CallTrace,
+    OperatorRefused,
+    check_steps,
+    check_width,
+    told,
+)
 from edgernn_export.operator_reader.values import (
     MOST_MEMBERS,
     Atom,
@@ -45,7 +53,7 @@ def dense(
         OperatorRefused: the axis is not that of the features, or of another size.
     """
     value = trace.need(value, place, AxisKind.FEATURES)
-    _check_width(value, place, len(kernel))
+    check_width(value, place, len(kernel))
     weights = {"kernel": kernel} | ({} if bias is None else {"bias": bias})
     layer = trace.layer("Dense", {"use_bias": bias is not None}, weights)
     made = value.each(lambda tensor: trace.call(layer, [tensor]))
@@ -59,11 +67,14 @@ def function(trace: CallTrace, value: Traced, applied: PointwiseFunction) -> Tra
 
 
 def rooted(trace: CallTrace, value: Traced) -> Traced:
-    """The root of the sum of two squares.
+    """The root of the sum of two squares, or of a variance.
 
     Raises:
         OperatorRefused: it is the root of something else.
     """
+    made = statistic(trace, value, ROOT)
+    if made is not None:
+        return made
     legs = _legs(whole_of(trace, value))
     if legs is None:
         raise OperatorRefused(
@@ -121,7 +132,7 @@ def with_constant(
     idle = not before or kind in ("Add", "Multiply")
     if idle and constant.ndim <= value.rank and constant.size and np.all(constant == neutral):
         return value
-    value, constant = _along_features(trace, value, constant)
+    value, constant = _along_features(trace, value, constant, spread=True)
     layer = trace.operation(kind)
     given = {"first" if before else "second": constant}
     return value.each(lambda tensor: trace.call(layer, [tensor], **given))
@@ -162,47 +173,36 @@ def merged(trace: CallTrace, kind: str, values: Sequence[Traced]) -> Traced:
     return Traced(tuple(axes), members_of(members, np.empty(shape, dtype=object)))
 
 
+def divided(trace: CallTrace, first: Traced | FloatArray, second: Traced) -> Traced:
+    """A value, or a constant, divided by a deviation, as normalizations do.
+
+    Raises:
+        OperatorRefused: the divisor is something else.
+    """
+    below = statistic(trace, second, RECIPROCAL)
+    if below is None:
+        above = "a value" if isinstance(first, Traced) else "a constant"
+        raise OperatorRefused(
+            "a division by a constant", f"{above} divided by one that depends on the readings",
+            "Integer models have no division. Train without it.",
+        )  # fmt: skip
+    if isinstance(first, Traced):
+        return merged(trace, "Multiply", [first, below])
+    return with_constant(trace, "Multiply", below, first, before=False)
+
+
 def _merged(trace: CallTrace, kind: str, tensors: list[CallResult]) -> CallResult:
-    """Tensors joined element by element, or the function that their product is."""
+    """Tensors joined element by element, or the layer whose arithmetic that is the end of."""
     known = known_product(*tensors) if kind == "Multiply" and len(tensors) == 2 else None
     if known is None:
-        return trace.call(trace.layer(kind), tensors)
+        made = trace.call(trace.layer(kind), tensors)
+        return written_layer_norm(trace, made) or made
     text, start, factor = known
     layer = trace.layer("Activation", {"activation": PointwiseFunction.parse(text)})
     made = trace.call(layer, [start])
     if factor == 1.0:
         return made
     return trace.call(trace.operation("Multiply"), [made], second=np.array(factor))
-
-
-def error_function(trace: CallTrace, value: Traced) -> Traced:
-    """The error function, which is read as a part of gelu alone."""
-    layer = trace.operation(ERROR_FUNCTION)
-    return value.each(lambda tensor: trace.call(layer, [tensor]))
-
-
-def normalized(
-    trace: CallTrace,
-    value: Traced,
-    place: int,
-    *,
-    scale: FloatArray,
-    offset: FloatArray,
-    mean: FloatArray,
-    variance: FloatArray,
-    epsilon: float,
-) -> Traced:
-    """Batch normalization with statistics from training, all [F]."""
-    value = trace.need(value, place, AxisKind.FEATURES)
-    for values in (scale, offset, mean, variance):
-        if values.size != scale.size:
-            raise OperatorRefused(f"statistics of {scale.size} features", f"{values.size}", _AGAIN)
-    _check_width(value, place, scale.size)
-    weights = {
-        "gamma": scale, "beta": offset, "moving_mean": mean, "moving_variance": variance
-    }  # fmt: skip
-    layer = trace.layer("BatchNormalization", {"epsilon": epsilon}, weights)
-    return value.each(lambda tensor: trace.call(layer, [tensor]))
 
 
 def embedded(trace: CallTrace, table: FloatArray, tokens: Traced) -> Traced:
@@ -270,7 +270,7 @@ def convolved(
     value = _steps_last(trace, value)
     check_steps(stride, kernel.shape[2] * dilation, *padding)
     count, width = kernel.shape[2], kernel.shape[1] * groups
-    _check_width(value, 1, width)
+    check_width(value, 1, width)
     if bias is not None and bias.shape != (len(kernel),):
         raise OperatorRefused(f"a bias of {len(kernel)} filters", f"shape {bias.shape}", _AGAIN)
     reach = (count - 1) * dilation
@@ -346,9 +346,16 @@ def _with_steps(value: Traced, fewer: int, stride: int) -> Traced:
 
 
 def _along_features(
-    trace: CallTrace, value: Traced, constant: FloatArray
+    trace: CallTrace, value: Traced, constant: FloatArray, *, spread: bool = False
 ) -> tuple[Traced, FloatArray]:
-    """A constant as one number or [F], and the value with the axes that it gets of it."""
+    """A constant as one number or [F], and the value with the axes that it gets of it.
+
+    Args:
+        trace: takes calls.
+        value: any value.
+        constant: broadcast to the value as NumPy does it.
+        spread: a value of one feature becomes one of as many as there are constants.
+    """
     if constant.ndim > value.rank:
         missing = constant.ndim - value.rank
         value = Traced(((),) * missing + value.axes, value.members)
@@ -362,7 +369,9 @@ def _along_features(
             "Train with one constant per feature.",
         )  # fmt: skip
     value = trace.need(value, wide[0], AxisKind.FEATURES)
-    _check_width(value, wide[0], constant.size)
+    if spread and value.axes[wide[0]][0].size == 1:
+        value = dense(trace, value, wide[0], np.ones((1, constant.size)), None)
+    check_width(value, wide[0], constant.size)
     return value, constant.reshape(-1)
 
 
@@ -386,11 +395,3 @@ def _extent(axis: Axis) -> int:
     """How much an axis has to say against one of size 1."""
     sizes = [atom.size for atom in axis]
     return 2**62 if None in sizes else int(np.prod([size for size in sizes if size], dtype=object))
-
-
-def _check_width(value: Traced, place: int, width: int) -> None:
-    size = value.axes[place][0].size
-    if size is not None and size != width:
-        raise OperatorRefused(
-            f"weights for the {size} features of its input", f"for {width}", _AGAIN
-        )

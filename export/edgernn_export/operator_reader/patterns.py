@@ -8,6 +8,8 @@ import numpy as np
 
 from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn_export.keras_reader.graph import CallResult
+from edgernn_export.operator_reader.trace import CallTrace
+from edgernn_export.operator_reader.values import Traced
 
 #: What multiplies x in the functions that are products, by the functions applied to x.
 _PRODUCTS: Final = {
@@ -39,6 +41,12 @@ def known_product(first: CallResult, second: CallResult) -> tuple[str, CallResul
         if found is not None:
             return found
     return None
+
+
+def error_function(trace: CallTrace, value: Traced) -> Traced:
+    """The error function, which is read as a part of gelu alone."""
+    layer = trace.operation(ERROR_FUNCTION)
+    return value.each(lambda tensor: trace.call(layer, [tensor]))
 
 
 def _gelu(x: CallResult, other: CallResult) -> tuple[str, CallResult, float] | None:

@@ -236,3 +236,17 @@ def check_steps(*counts: int) -> None:
         raise OperatorRefused(
             f"at most {MOST_STEPS} steps", f"{max(counts)}", "Train with shorter windows."
         )
+
+
+def check_width(value: Traced, place: int, width: int) -> None:
+    """Refuse weights for another number of features than there are.
+
+    Raises:
+        OperatorRefused: they are.
+    """
+    size = value.axes[place][0].size
+    if size is not None and size != width:
+        raise OperatorRefused(
+            f"weights for the {size} features of its input", f"for {width}",
+            "Export the network again.",
+        )  # fmt: skip

@@ -21,13 +21,20 @@ from edgernn_export.torch_reader.graph import TorchProgram, program_of
 from edgernn_export.torch_reader.handlers.constant_handlers import folded
 from edgernn_export.torch_reader.handlers.convolution_handlers import CONVOLUTIONS
 from edgernn_export.torch_reader.handlers.layer_handlers import LAYERS
+from edgernn_export.torch_reader.handlers.normalization_handlers import NORMALIZATIONS
 from edgernn_export.torch_reader.handlers.recurrent_handlers import RECURRENT
 from edgernn_export.torch_reader.handlers.shape_handlers import SHAPES
 from edgernn_export.torch_reader.source import open_torch
 from edgernn_export.torch_reader.wording import TORCH, unsupported
 
 #: What reads each operator that may depend on the readings.
-HANDLERS: Final[dict[str, Handler]] = {**SHAPES, **LAYERS, **CONVOLUTIONS, **RECURRENT}
+HANDLERS: Final[dict[str, Handler]] = {
+    **SHAPES,
+    **LAYERS,
+    **NORMALIZATIONS,
+    **CONVOLUTIONS,
+    **RECURRENT,
+}
 
 
 def read_torch(

@@ -61,7 +61,9 @@ TORCH: Final = Wording(
 RECURRENT_INSTEAD: Final = (
     "Train with a recurrent layer instead, whose output depends on all earlier steps."
 )
-_NORMALIZED: Final = "Train with nn.BatchNorm1d, which folds into the weights."
+_NORMALIZED: Final = (
+    "Train with nn.LayerNorm, or with nn.BatchNorm1d, which folds into the weights."
+)
 _LOOP: Final = "Write a Python loop over the steps, or use nn.RNN, nn.LSTM or nn.GRU."
 _CHOICE: Final = (
     "Train with nn.ReLU, nn.LeakyReLU, torch.clamp or torch.maximum, which choose by value."
@@ -79,9 +81,7 @@ _CURES: Final = {
          "max", "min", "multi_head_attention_forward", "scaled_dot_product_attention"),
         RECURRENT_INSTEAD,
     ),
-    **dict.fromkeys(
-        ("group_norm", "instance_norm", "layer_norm", "native_layer_norm", "rms_norm"), _NORMALIZED
-    ),
+    **dict.fromkeys(("group_norm", "instance_norm", "rms_norm"), _NORMALIZED),
     **dict.fromkeys(("eq", "ge", "gt", "le", "lt", "masked_fill", "ne", "where"), _CHOICE),
     **dict.fromkeys(("argmax", "argmin", "topk"), _LARGEST),
     **dict.fromkeys(("arange", "gather", "index", "sort"), _LENGTHS),

@@ -202,7 +202,7 @@ FLAX: Final = KindTable(
                 options={"strides": int, "kernel_dilation": int, "padding": str},
             ),
             "BatchNorm": normalization_kind("mean", "var", "scale", "epsilon"),
-            "LayerNorm": layer_norm_kind(("scale", _BIAS), "epsilon", "nnx.BatchNorm"),
+            "LayerNorm": layer_norm_kind("scale", "epsilon", 1e-6),
             "Embed": embedding_kind("embedding"),
             "max_pool": pooling_kind("MaxPooling1D", "window_shape", "strides"),
             "avg_pool": pooling_kind("AveragePooling1D", "window_shape", "strides"),

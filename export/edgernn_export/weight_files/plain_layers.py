@@ -148,24 +148,39 @@ def normalization_kind(mean: str, variance: str, scale: str, epsilon: str) -> La
     return LayerKind(read=read, options={epsilon: float})
 
 
-def layer_norm_kind(names: tuple[str, ...], epsilon: str, instead: str) -> LayerKind:
-    """A layer normalization, which is refused; its tensors are nobody's fault.
+def layer_norm_kind(scale: str, epsilon: str, usual: float) -> LayerKind:
+    """A layer normalization.
 
     Args:
-        names: of its tensors.
-        epsilon: its option.
-        instead: what to train with.
+        scale: name of its factors; without them and an offset, the layer has no tensors.
+        epsilon: option that says what is added to the variances.
+        usual: what that is where it is not said.
     """
 
-    def read(entry: LayoutEntry, shelf: TensorShelf, _: LayerRow) -> None:
-        for name in names:
-            shelf.pass_over(entry.path, name)
-        shelf.findings.add(
-            entry.origin(),
-            "a normalization with constant statistics",
-            f"{entry.module}{entry.kind}",
-            f"Train with {instead}, which folds into the weights.",
-        )
+    def read(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
+        owner = entry.origin()
+        factors, whole = shelf.take_optional(owner, entry.path, scale)
+        offset, whole_too = shelf.take_optional(owner, entry.path, "bias")
+        if not (whole and whole_too):
+            return
+        arrays = {"gamma": factors, "beta": offset}
+        weights = {name: one for name, one in arrays.items() if one is not None}
+        sizes = {one.shape for one in weights.values()}
+        if len(sizes) > 1 or any(len(size) != 1 for size in sizes):
+            got = " and ".join(map(str, sorted(sizes)))
+            cure = "Check the kind of the layer in the layout."
+            row.findings.add(owner, f"{scale} and bias [features] of one size", got, cure)
+            return
+        width = next((one.size for one in weights.values()), None)
+        if width is not None:
+            row.reads(owner, width)
+        config = {
+            "scale": factors is not None,
+            "center": offset is not None,
+            "epsilon": float(entry.option(epsilon, usual)),
+        }
+        layer = described_layer("LayerNormalization", entry.name, owner, config, weights)
+        row.add(layer, width=width)
 
     return LayerKind(read=read, options={epsilon: float})
 

@@ -287,7 +287,7 @@ TORCH: Final = KindTable(
                 },
             ),
             "BatchNorm1d": normalization_kind("running_mean", "running_var", "weight", "eps"),
-            "LayerNorm": layer_norm_kind(("weight", "bias"), "eps", "nn.BatchNorm1d"),
+            "LayerNorm": layer_norm_kind("weight", "eps", 1e-5),
             "Embedding": embedding_kind("weight", {"padding_idx": int}),
             "PReLU": LayerKind(read=_read_prelu),
             "MaxPool1d": pooling_kind("MaxPooling1D", "kernel_size", "stride"),

@@ -33,6 +33,7 @@ from edgernn_export.keras_reader.layers.layer_parts import (
     UnknownPart,
 )
 from edgernn_export.keras_reader.layers.neutral import read_neutral
+from edgernn_export.keras_reader.layers.scaling import read_layer_normalization
 
 #: Functions that a Dense applies itself.
 OF_DENSE: Final = ("linear", "relu", "tanh", "sigmoid")
@@ -154,6 +155,7 @@ _EACH_STEP: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
     "Activation": read_activation,
     "ELU": read_function_class,
     "LeakyReLU": read_function_class,
+    "LayerNormalization": read_layer_normalization,
     "PReLU": read_prelu,
     "ReLU": read_function_class,
     "ThresholdedReLU": read_function_class,

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from edgernn.model.formats import FloatArray
-from edgernn_export.float_model.model import FloatDense, FloatDenseRows, FloatRecurrent
+from edgernn_export.float_model.model import (
+    FloatDense,
+    FloatDenseRows,
+    FloatLayerNorm,
+    FloatPointwise,
+    FloatPReLU,
+    FloatRecurrent,
+)
 
 #: Of values without the batch: (T, I) or (I,), None where T is open.
 Shape = tuple[int | None, ...]
@@ -71,6 +80,11 @@ class ActivationPart:
     owner: str
     activation: str
 
+    def layer(self, width: int) -> FloatPointwise:
+        """The layer that applies it to so many values."""
+        name = self.owner.split("'")[1]
+        return FloatPointwise(name=name, function=self.activation, units=width)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SlopesPart:
@@ -85,6 +99,46 @@ class SlopesPart:
     owner: str
     name: str
     slope: FloatArray
+
+    def layer(self, width: int) -> FloatPReLU | None:
+        """The layer of so many features; None where it has slopes for others."""
+        return FloatPReLU(name=self.name, slope=self.slope) if width == self.width else None
+
+    @property
+    def width(self) -> int:
+        """Features F."""
+        return int(self.slope.size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LayerNormPart:
+    """A layer normalization of the features; a scaling that follows may still merge into it.
+
+    Attributes:
+        owner: how reasons name the layer.
+        name: of the layer.
+        gain: [F], or a scalar.
+        offset: [F], or a scalar.
+        epsilon: added to the variance.
+    """
+
+    owner: str
+    name: str
+    gain: FloatArray
+    offset: FloatArray
+    epsilon: float
+
+    def layer(self, width: int) -> FloatLayerNorm | None:
+        """The layer of so many features; None where it has gains for others."""
+        if self.width not in (None, width):
+            return None
+        gain, offset = (np.broadcast_to(one, (width,)) for one in (self.gain, self.offset))
+        return FloatLayerNorm(name=self.name, gain=gain, offset=offset, epsilon=self.epsilon)
+
+    @property
+    def width(self) -> int | None:
+        """Features F; None where it has as many as what it reads."""
+        return next((one.size for one in (self.gain, self.offset) if one.ndim), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -187,6 +241,7 @@ LayerPart = (
     | ScalePart
     | ActivationPart
     | SlopesPart
+    | LayerNormPart
     | ShapePart
     | RowsPart
     | DepthwisePart

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from edgernn_export.keras_reader.findings import Context, Findings, class_of, owner_of
 from edgernn_export.keras_reader.layers.config import is_builtin, registered_name
@@ -39,6 +39,7 @@ from edgernn_export.keras_reader.layers.neutral import (
 from edgernn_export.keras_reader.layers.recurrent import read_cell, read_recurrent, read_rnn
 from edgernn_export.keras_reader.layers.scaling import (
     read_batch_normalization,
+    read_layer_normalization,
     read_normalization,
     read_rescaling,
 )
@@ -65,6 +66,7 @@ READERS: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
     "Identity": read_neutral,
     "LSTM": read_recurrent,
     "LSTMCell": read_cell,
+    "LayerNormalization": read_layer_normalization,
     "LeakyReLU": read_function_class,
     "Masking": read_neutral,
     "MaxPooling1D": read_pooling,
@@ -98,7 +100,14 @@ JOINING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "S
 ATTENTION = ("AdditiveAttention", "Attention", "MultiHeadAttention")
 #: All that are read.
 SUPPORTED = tuple(sorted((*READERS, *JOINING, *ATTENTION)))
+#: Operations that layer normalization is written with in other formats, and nothing else.
+ROOT: Final = "Sqrt"
+RECIPROCAL: Final = "Reciprocal"
 _RECURRENT_NAME = re.compile(r"RNN|LSTM|GRU|Bidirectional")
+_NO_ROOT: Final = (
+    "Integer models have no roots and no division but those of layer normalization: train with "
+    "that, or without them."
+)
 _CURES = {
     "Bidirectional": "A stream has no last step to begin at. Quantize the network for whole chunks "
     "with edgernn_export.quantize or: edgernn quantize; or train a forward layer.",
@@ -108,7 +117,8 @@ _CURES = {
     "all earlier steps.",
     "GlobalMaxPooling1D": "Train with a recurrent layer instead, whose output depends on all "
     "earlier steps.",
-    "LayerNormalization": "Train with BatchNormalization, which folds into the weights.",
+    ROOT: _NO_ROOT,
+    RECIPROCAL: _NO_ROOT,
     "QuantizeInput": "Convert the trained network with edgernn_export.compress.qat.integer_model.",
     "Lambda": "Select the last step by x[:, -1] or return_sequences=False. Do any other "
     "computation outside the model, or train without it.",

@@ -1,4 +1,4 @@
-"""Normalization, Rescaling and BatchNormalization: y = gain * x + offset per feature."""
+"""Layers that normalize, most of them as y = gain * x + offset per feature."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import numpy as np
 from edgernn.model.formats import FloatArray
 from edgernn_export.keras_reader.findings import Context, owner_of
 from edgernn_export.keras_reader.layers.config import check_config, finite, weight
-from edgernn_export.keras_reader.layers.layer_parts import LayerPart, ScalePart, UnknownPart
+from edgernn_export.keras_reader.layers.layer_parts import (
+    LayerNormPart,
+    LayerPart,
+    ScalePart,
+    UnknownPart,
+)
 
 _LAST_AXIS = "Train with axis=-1, which normalizes each feature separately."
 #: keras.config.epsilon() where nobody changed it; a file does not say.
@@ -81,6 +86,28 @@ def read_batch_normalization(layer: Any, context: Context) -> tuple[LayerPart, .
     if layer.center:
         offset = offset + weight(layer.beta)
     return _scale(layer, context, gain, offset)
+
+
+def read_layer_normalization(layer: Any, context: Context) -> tuple[LayerPart, ...]:
+    """Read LayerNormalization over the features of a step."""
+    good = check_config(
+        layer,
+        layer.get_config(),
+        context,
+        free=("epsilon", "center", "scale"),
+        fixed={"axis": context.last_axis, "rms_scaling": (False,)},
+        cures={"axis": "Train with axis=-1, which normalizes the features of each step."},
+    )
+    if not good:
+        return _unknown(layer)
+    gain = weight(layer.gamma) if layer.scale else np.ones(())
+    offset = weight(layer.beta) if layer.center else np.zeros(())
+    if not finite(layer, context, gamma=gain, beta=offset):
+        return _unknown(layer)
+    name, epsilon = str(layer.name), float(layer.epsilon)
+    return (
+        LayerNormPart(owner=owner_of(layer), name=name, gain=gain, offset=offset, epsilon=epsilon),
+    )
 
 
 def _scale(

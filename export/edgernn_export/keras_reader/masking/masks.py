@@ -26,9 +26,9 @@ from edgernn_export.keras_reader.layers.operations import is_operation
 _PASSING: Final = frozenset(
     {"Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average",
      "BatchNormalization", "Concatenate", "Dense", "Dropout", "ELU", "Embedding", "GRU",
-     "GaussianDropout", "GaussianNoise", "Identity", "LSTM", "LeakyReLU", "Masking", "Maximum",
-     "Minimum", "Multiply", "Normalization", "PReLU", "RNN", "ReLU", "Rescaling", "SimpleRNN",
-     "SpatialDropout1D", "Subtract", "TimeDistributed"}
+     "GaussianDropout", "GaussianNoise", "Identity", "LSTM", "LayerNormalization", "LeakyReLU",
+     "Masking", "Maximum", "Minimum", "Multiply", "Normalization", "PReLU", "RNN", "ReLU",
+     "Rescaling", "SimpleRNN", "SpatialDropout1D", "Subtract", "TimeDistributed"}
 )  # fmt: skip
 _RECURRENT: Final = ("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "SimpleRNN", "SimpleRNNCell")
 #: Layers that look at the steps before.

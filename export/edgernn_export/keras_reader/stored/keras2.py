@@ -24,6 +24,7 @@ _WITH_WEIGHTS = frozenset(
         "Dense",
         "GRU",
         "LSTM",
+        "LayerNormalization",
         "Normalization",
         "PReLU",
         "RNN",

@@ -39,6 +39,7 @@ _DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "Dense": {"activation": "linear", "use_bias": True},
     "DepthwiseConv1D": _CONVOLUTION,
     "Embedding": {"mask_zero": False},
+    "LayerNormalization": {"center": True, "scale": True, "epsilon": 1e-3, "axis": -1},
     "MultiHeadAttention": {"use_bias": True, "value_dim": None},
     "Normalization": {"mean": None, "variance": None, "invert": False, "axis": -1},
     "Rescaling": {"offset": 0.0},
@@ -216,8 +217,9 @@ class StoredLayer:
         elif kind == "Normalization" and self.config["mean"] is None:
             names = [("mean", False), ("variance", False), ("count", False)]
         elif kind == "BatchNormalization" and not self.config.get("renorm"):
-            given = [(name, own) for name, key, own in _BATCH_NORMALIZATION if self._has(key)]
-            names = given
+            names = [(name, own) for name, key, own in _BATCH_NORMALIZATION if self._has(key)]
+        elif kind == "LayerNormalization":
+            names = [(name, own) for name, key, own in _BATCH_NORMALIZATION[:2] if self._has(key)]
         kernel = bool(names) and kind not in ATTENTION and names[0][0].endswith("kernel")
         if kernel and self.config["use_bias"]:
             names.append(("bias", True))

@@ -126,7 +126,7 @@ def _size(size: int | None) -> str:
 
 def _shape(layer: StoredLayer, name: str) -> tuple[int | None, ...]:
     kind = layer.stored_class.removesuffix("Cell")
-    if kind == "BatchNormalization":
+    if kind in ("BatchNormalization", "LayerNormalization"):
         return (None,)
     if kind.endswith("Conv1D"):
         return _convolution_shape(layer, name)

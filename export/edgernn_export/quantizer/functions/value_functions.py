@@ -87,14 +87,15 @@ def layer_norm_scale(context: LayerContext, layer: FloatLayerNorm) -> FloatArray
     Raises:
         CalibrationError: all values were zero at every step, so nothing is known of their range.
     """
-    gain, offset = (np.abs(np.tile(v, layer.count)) for v in (layer.gain, layer.offset))
-    even, y, method = context.stats("even"), context.stats("y"), context.plan.method
+    gain, offset = (np.tile(values, layer.count) for values in (layer.gain, layer.offset))
+    y, method = context.stats("y"), context.plan.method
     seen = [
         limit(y.spread[:, unit], float(largest), method) or float(largest)
         for unit, largest in enumerate(np.maximum(y.high, -y.low))
     ]
-    room = np.max([seen, gain * np.maximum(even.high, -even.low), offset], axis=0)
-    farthest = gain * np.sqrt(layer.width - 1) * _OF_ROUNDING + offset
+    parts = np.abs([offset, y.high - offset, y.low - offset]).max(axis=0)
+    room = np.maximum(seen, parts)
+    farthest = np.abs(gain) * np.sqrt(layer.width - 1) * _OF_ROUNDING + np.abs(offset)
     reach = np.minimum(room * _headroom(context), farthest)
     if not reach.any():
         raise _still(layer.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgernn.cells.dense_rows import DenseRows
+from edgernn.cells.layer_norm import LayerNorm
 from edgernn.cells.pointwise import Pointwise
 from edgernn.cells.prelu import PReLU
 from edgernn.graph.lowering import lowered
@@ -47,7 +48,7 @@ def compared_tensors(model: IntegerModel) -> dict[str, tuple[int, str, FloatArra
                 tensors[f"{layer.name}.product"] = (index, "y", scale)
             elif layer.operation is MergeOperation.HYPOTENUSE:
                 tensors[f"{layer.name}.hypotenuse"] = (index, "y", scale)
-        elif isinstance(layer, PReLU):
+        elif isinstance(layer, (PReLU, LayerNorm)):
             tensors[f"{layer.name}.y"] = (index, "y", _output_scale(model, index))
         else:
             tensors[f"{layer.name}.out"] = (index, "y", _dense_scale(model, index))

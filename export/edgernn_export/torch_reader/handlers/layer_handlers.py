@@ -1,4 +1,4 @@
-"""Operators of ATen that compute: matrices, normalization, arithmetic and functions."""
+"""Operators of ATen that compute: matrices, arithmetic and functions."""
 
 from __future__ import annotations
 
@@ -85,12 +85,10 @@ def arithmetic(kind: str, *, reverse: bool = False) -> Handler:
         if alpha != 1.0:
             pair[1] = _times(trace, pair[1], alpha)
         first, second = pair[::-1] if reverse else pair
+        if kind == "Divide" and isinstance(second, Traced):
+            above = first if isinstance(first, Traced) else numbers(np.asarray(first))
+            return [layers.divided(trace, above, second)]
         if isinstance(first, Traced) and isinstance(second, Traced):
-            if kind == "Divide":
-                raise OperatorRefused(
-                    "a division by a constant", "one by a value that depends on the readings",
-                    _NO_DIVISION,
-                )  # fmt: skip
             return [layers.merged(trace, kind, [first, second])]
         before = not isinstance(first, Traced)
         value, other = (second, first) if before else (first, second)
@@ -126,6 +124,9 @@ def _extreme(kind: str) -> Handler:
 
 def _pow(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     value, exponent = operator.given(0), operator.given(1)
+    if isinstance(value, Traced) and exponent in (0.5, -0.5):
+        root = layers.rooted(trace, value)
+        return [root if exponent > 0 else layers.divided(trace, np.ones(()), root)]
     if not isinstance(value, Traced) or exponent not in (1, 2):
         raise OperatorRefused("an exponent of 1 or 2", f"{exponent!r:.40}", "Train without it.")
     return [value if exponent == 1 else layers.merged(trace, "Multiply", [value, value])]
@@ -266,29 +267,6 @@ def _softmax(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     return [layers.softmax(trace, value, axis(operator, value, default=-1))]
 
 
-def _batch_norm(trace: CallTrace, operator: Operator) -> Sequence[Any]:
-    value = operator.traced(0)
-    if argument(operator, "training", False) or argument(operator, "running_mean") is None:
-        raise OperatorRefused(
-            "statistics from training", "those of the batch at hand",
-            "Call module.eval() before the export, and train with track_running_stats=True.",
-        )  # fmt: skip
-    mean, variance = operator.floats(3), operator.floats(4)
-    scale, offset = floats(operator, "weight"), floats(operator, "bias")
-    return [
-        layers.normalized(
-            trace,
-            value,
-            min(1, value.rank - 1),
-            scale=np.ones_like(mean) if scale is None else scale,
-            offset=np.zeros_like(mean) if offset is None else offset,
-            mean=mean,
-            variance=variance,
-            epsilon=float(argument(operator, "eps", 1e-5)),
-        )
-    ]
-
-
 def _embedding(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     return [layers.embedded(trace, operator.floats(0), operator.traced(1))]
 
@@ -341,7 +319,6 @@ LAYERS: Final[dict[str, Handler]] = {
     "add": arithmetic("Add"),
     "addmm": _addmm,
     "alpha_dropout": _dropout,
-    "batch_norm": _batch_norm,
     "celu": function("celu", alpha=("alpha", 1.0)),
     "clamp": _clamp,
     "clamp_max": _clamp,

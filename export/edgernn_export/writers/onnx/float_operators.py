@@ -30,6 +30,7 @@ from edgernn_export.float_model.model import (
     FloatEmbedding,
     FloatGRU,
     FloatLayer,
+    FloatLayerNorm,
     FloatLSTM,
     FloatMemory,
     FloatMerge,
@@ -205,6 +206,19 @@ def _prelu(g: GraphBuilder, layer: FloatPReLU, fed: Fed, _: list[str]) -> LayerN
     return g.node("PRelu", joined(g, fed), g.constant(layer.slope, np.float32)), ()
 
 
+def _layer_norm(g: GraphBuilder, layer: FloatLayerNorm, fed: Fed, _: list[str]) -> LayerNodes:
+    """One operator, of rows where there are several."""
+    value = joined(g, fed)
+    if layer.count > 1:
+        shape = g.constant([0, 0, layer.count, layer.width], np.int64)
+        value = g.node("Reshape", value, shape)
+    constants = [g.constant(values, np.float32) for values in (layer.gain, layer.offset)]
+    value = g.node("LayerNormalization", value, *constants, axis=-1, epsilon=layer.epsilon)
+    if layer.count > 1:
+        value = g.node("Reshape", value, g.constant([0, 0, layer.units], np.int64))
+    return value, ()
+
+
 def _embedding(g: GraphBuilder, layer: FloatEmbedding, fed: Fed, _: list[str]) -> LayerNodes:
     """The rows that tokens number: float32 [T, B, U]."""
     index = g.cast(joined(g, fed), np.int64)
@@ -294,6 +308,7 @@ WRITTEN: Final[dict[type, Callable[[GraphBuilder, Any, Fed, list[str]], LayerNod
     FloatDelay: append_delay,
     FloatPointwise: append_pointwise,
     FloatPReLU: _prelu,
+    FloatLayerNorm: _layer_norm,
     FloatMemory: append_memory,
     FloatAttention: append_memory,
 }

@@ -24,6 +24,7 @@ from edgernn_export.float_model.model import (
     FloatEmbedding,
     FloatGRU,
     FloatLayer,
+    FloatLayerNorm,
     FloatLSTM,
     FloatMemory,
     FloatMerge,
@@ -213,7 +214,7 @@ def _weights(source: FloatLayer, unit: FloatArray) -> dict[str, FloatArray]:
             name: values.T * unit[:, None] if name.endswith(".x") else values.T
             for name, values in source.by_name.items()
         }
-    assert not isinstance(source, (FloatPointwise, FloatPReLU))  # their constants stay
+    assert not isinstance(source, (FloatPointwise, FloatPReLU, FloatLayerNorm))  # constants stay
     weights = {KERNEL: (source.kernel * unit).T}
     if not isinstance(source, FloatDense):
         weights[RECURRENT] = source.recurrent.T
