@@ -84,6 +84,7 @@ KERAS: Final = {
     "general_rnn": "SimpleRNN, SimpleRNNCell with other activations",
     "pointwise": "Activation, ELU, LeakyReLU, ReLU, ThresholdedReLU, `activation=` of any layer",
     "prelu": "PReLU",
+    "layer_norm": "LayerNormalization",
     "dense_rows": "Conv1D and SeparableConv1D in front of strides and pooling",
     "attention": "Attention, MultiHeadAttention",
     "additive_attention": "AdditiveAttention",

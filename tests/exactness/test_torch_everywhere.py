@@ -12,7 +12,14 @@ from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.torch_reader.reader import read_torch
 from tests.exactness import test_zero_lsb_onnx, test_zero_lsb_tflite
 from tests.exactness.twin_comparison import compare
-from tests.support.models.torch_modules import INPUTS, LOOPS, LearnedStart, Recurrent, Residual
+from tests.support.models.torch_modules import (
+    INPUTS,
+    LOOPS,
+    LearnedStart,
+    Normalized,
+    Recurrent,
+    Residual,
+)
 from tests.support.native.models_everywhere import assert_host_bits, assert_native_bits
 from tests.support.runtimes import RUNTIMES
 from tests.support.runtimes import require as require_runtimes
@@ -29,9 +36,10 @@ MODULES = {
     "GRU without bias": functools.partial(Recurrent, "GRU", bias=False, batch_first=True),
     "residual": Residual,
     "learned start": LearnedStart,
+    "normalized": Normalized,
     **LOOPS,
 }
-CHOSEN = ("LSTM 2", "GRU 1", "reset before")
+CHOSEN = ("LSTM 2", "normalized", "reset before")
 STEPS, STREAMS = 100, 20
 XS = np.random.default_rng(7).normal(size=(30, 60, INPUTS))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgernn.model.formats import FloatArray
 from edgernn.model.routes import MODEL_INPUT, Route, RoutePart
+from edgernn.model.scales import MAX_NORMALIZED
 from edgernn_export.float_model.model import FloatCell, FloatDense, FloatLayerNorm, FloatRecurrent
 from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.layers.layer_parts import (
@@ -223,6 +224,17 @@ def refuse_scale(findings: Findings, flow: Flow, part: ScalePart) -> None:
         f"one after {flow.owner} without such a layer",
         findings.wording.identity_after,
     )
+
+
+def refuse_wide(findings: Findings, owner: str, layer: FloatLayerNorm) -> None:
+    """Note a layer normalization of more features than integers hold the sums of."""
+    if layer.width > MAX_NORMALIZED:
+        findings.add(
+            owner,
+            f"a layer normalization of at most {MAX_NORMALIZED} features",
+            f"one of {layer.width}",
+            "Train with fewer units, or with batch normalization, which has no limit.",
+        )
 
 
 def side_by_side(findings: Findings, owner: str, flows: Sequence[Flow], widths: set[int]) -> bool:

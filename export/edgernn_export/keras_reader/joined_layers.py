@@ -37,6 +37,7 @@ from edgernn_export.keras_reader.flows import (
     leading_to,
     refuse_ahead,
     refuse_scale,
+    refuse_wide,
     reshaped,
     side_by_side,
     unknown,
@@ -384,6 +385,8 @@ class JoinedLayers:
         layer = part.layer(flow.width)
         if layer is None:
             return unknown(part.owner)
+        if isinstance(layer, FloatLayerNorm):
+            refuse_wide(self.findings, part.owner, layer)
         if flow.pending is not None or len({p.source for p in flow.route}) > 1 or flow.given:
             flow = self._on_one_scale(flow, part.owner, f"{_name(part)}_input")
         return replace(flow, route=self._put(layer, flow.route, flow.grid), last=part)

@@ -195,6 +195,10 @@ def _doubts(parts: list[_Part]) -> list[str]:
             doubts.append(f"{path!r}: write its stride, dilation and whether it is causal.")
         elif kind == "BatchNorm1d":
             doubts.append(f"{path!r}: write its eps if it is not 1e-5.")
+        elif kind == "LayerNorm":
+            doubts.append(
+                f"{path!r}: check that it is LayerNorm, and write its eps if it is not 1e-5."
+            )
         elif kind not in _SURE:
             doubts.append(f"{path!r}: check that it is {kind}.")
     if len(heads) > 1 or (heads and parts[-1].entry.path != heads[-1]):

@@ -52,7 +52,16 @@ SINGLE = [
         "without padding",
     ),
     ([L.Conv1DTranspose(3, 2, name="c"), gru()], "'c' (Conv1DT", "Train with a supported layer"),
-    ([gru(return_sequences=True), L.LayerNormalization(name="n")], "'n' (Layer", "BatchNorm"),
+    (
+        [gru(return_sequences=True), L.LayerNormalization(axis=1, name="n")],
+        "'n' (LayerNormalization): expected axis=-1 or axis=2, got axis=1.",
+        "the features of each step",
+    ),
+    (
+        [L.Dense(257), L.LayerNormalization(name="n"), gru()],
+        "'n' (LayerNormalization): expected a layer normalization of at most 256 features, got one",
+        "batch normalization",
+    ),
     (
         [gru(), L.RepeatVector(3, name="r")],
         "'r' (RepeatVector): expected n=1, got n=3.",
@@ -108,7 +117,7 @@ SINGLE = [
     ([L.BatchNormalization(renorm=True), gru()], "got renorm=True.", "without batch renorm"),
     ([L.Normalization(axis=(1, 2)), gru()], "got axis=(1, 2).", "Train with axis=-1"),
     ([L.Rescaling(np.ones((12, 3))), gru()], "got shapes (12, 3) and ().", "per feature"),
-    ([L.TimeDistributed(L.LayerNormalization(), name="t"), gru()], "'t' (TimeDistributed): ", ""),
+    ([L.TimeDistributed(L.GroupNormalization(3), name="t"), gru()], "'t' (TimeDistributed): ", ""),
     (
         [L.RNN([L.GRUCell(2), L.GRUCell(2, activation="log_softmax")], name="r")],
         "'r' (RNN): expected a supported function of one value",

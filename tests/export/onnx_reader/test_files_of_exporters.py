@@ -12,6 +12,7 @@ from edgernn_export.float_model.float_run import answers, with_softmax
 from edgernn_export.float_model.model import (
     FloatDense,
     FloatGRU,
+    FloatLayerNorm,
     FloatLSTM,
     FloatModel,
     FloatSimpleRNN,
@@ -70,7 +71,10 @@ def _layers(rng):
     last = FloatDense(
         name="out", kernel=weights(3, 4), bias=weights(3), use_bias=True, activation="linear"
     )
-    return [first, gru, lstm, simple, last]
+    norm = FloatLayerNorm(
+        name="norm", gain=weights(4), offset=weights(4), epsilon=float(np.float32(1e-3))
+    )
+    return [first, gru, norm, lstm, simple, last]
 
 
 @pytest.mark.parametrize("softmax", [True, False])
@@ -92,5 +96,5 @@ def test_our_float_files_come_back_bit_for_bit(softmax):
         found = read_onnx(content)
     assert found.sha256 == model.sha256
     for one, other in zip(found.layers, model.layers, strict=True):
-        for part in ("kernel", "recurrent", "bias", "recurrent_bias"):
+        for part in ("kernel", "recurrent", "bias", "recurrent_bias", "gain", "offset"):
             assert np.array_equal(getattr(one, part, 0), getattr(other, part, 0))

@@ -156,6 +156,15 @@ LAYERS = {
     "plain batch normalization": (
         lambda: nn.BatchNorm1d(INPUTS, affine=False), channels, [{"BatchNorm1d": "a"}],
     ),
+    "layer normalization": (
+        lambda: nn.LayerNorm(INPUTS, eps=1e-2), None, [{"LayerNorm": "a", "eps": 1e-2}],
+    ),
+    "layer normalization without bias": (
+        lambda: nn.LayerNorm(INPUTS, bias=False), None, [{"LayerNorm": "a"}],
+    ),
+    "plain layer normalization": (
+        lambda: nn.LayerNorm(INPUTS, elementwise_affine=False), None, [{"LayerNorm": "a"}],
+    ),
     "linear": (lambda: nn.Linear(INPUTS, 4), None, [{"Linear": "a"}]),
     "linear without bias": (lambda: nn.Linear(INPUTS, 4, bias=False), None, [{"Linear": "a"}]),
     "one slope": (lambda: nn.PReLU(), None, [{"PReLU": "a"}]),

@@ -181,8 +181,8 @@ REFUSED = {
     "no recurrent layer": (arrays(a__weight=(2, 3)), [{"Linear": "a"}], "run it in another tool"),
     "no weights": ({}, ["ReLU"], "a layer with weights"),
     "layer norm": (
-        NETWORK | arrays(n__weight=(2,), n__bias=(2,)), [*LAYERS, {"LayerNorm": "n"}],
-        "Train with nn.BatchNorm1d",
+        NETWORK | arrays(n__weight=(2,), n__bias=(3,)), [*LAYERS, {"LayerNorm": "n"}],
+        "'n' (nn.LayerNorm): expected weight and bias [features] of one size, got (2,) and (3,)",
     ),
     "order": (NETWORK, LAYERS[::-1], "weights for 2 inputs, which the layer before it gives"),
     "integers": (

@@ -22,7 +22,13 @@ from edgernn_export.float_model.float_run import (
     state_widths,
     with_softmax,
 )
-from edgernn_export.float_model.model import FloatCell, FloatDense, FloatPointwise, FloatPReLU
+from edgernn_export.float_model.model import (
+    FloatCell,
+    FloatDense,
+    FloatLayerNorm,
+    FloatPointwise,
+    FloatPReLU,
+)
 from edgernn_export.writers.onnx.float_operators import write_onnx_float
 from tests.support.models.float import FLOAT_CELLS, float_model, stream
 from tests.support.models.float_networks import (
@@ -101,6 +107,9 @@ def function_cases():
         for function in dict.fromkeys((str(usual), str(other))):
             yield function, bent(FloatPointwise(name="bent", function=function, units=3))
     yield "prelu", bent(FloatPReLU(name="bent", slope=np.array([-0.5, 0.25, 2.0])))
+    gain, offset = np.array([-0.5, 0.25, 2.0]), np.array([0.1, -0.2, 0.4])
+    norm = FloatLayerNorm(name="bent", gain=gain, offset=offset, epsilon=1e-2)
+    yield "layer norm", bent(norm)
     for kind, (gate, cell) in GENERAL.items():
         options = {"gate_function": gate, "cell_function": cell, "shown_function": "softsign"}
         options = {name: options[name] for name in option_types(kind)}

@@ -77,6 +77,64 @@ class Residual(nn.Module):
         return torch.softmax(functional.leaky_relu(self.last(torch.cat([y, z], -1)), 0.2), -1)
 
 
+class Normalized(nn.Module):
+    """A GRU, or another module, between layer normalizations.
+
+    Args:
+        norm: makes a normalization of so many features.
+        both: the GRU reads in both directions.
+    """
+
+    def __init__(self, norm=nn.LayerNorm, *, both=False):
+        super().__init__()
+        self.first, self.before = nn.Linear(INPUTS, 6), norm(6)
+        self.rnn = nn.GRU(6, UNITS, batch_first=True, bidirectional=both)
+        width = UNITS * (1 + both)
+        self.behind, self.last = norm(width), nn.Linear(width, 2)
+        with torch.no_grad():
+            for part in (*self.before.parameters(), *self.behind.parameters()):
+                part.normal_(0.7, 0.4)
+
+    def forward(self, x):
+        return self.last(self.behind(self.rnn(self.before(self.first(x)))[0]))
+
+
+class OwnNorm(nn.Module):
+    """A layer normalization written by hand.
+
+    Args:
+        count: of features.
+        form: which of several ways to write it.
+    """
+
+    def __init__(self, count, form="usual"):
+        super().__init__()
+        self.form = form
+        self.gain, self.offset = nn.Parameter(torch.ones(count)), nn.Parameter(torch.zeros(count))
+
+    def forward(self, x):
+        mean = x.mean(-1, keepdim=True)
+        if self.form == "usual":
+            variance = ((x - mean) ** 2).mean(-1, keepdim=True)
+            return (x - mean) / torch.sqrt(variance + 1e-2) * self.gain + self.offset
+        if self.form == "squares":
+            inverse = torch.rsqrt((x * x).mean(-1, keepdim=True) - mean * mean + 1e-2) * self.gain
+            return x * inverse + (self.offset - mean * inverse)
+        if self.form == "power":
+            return (x - mean) * ((x - mean).pow(2).mean(-1, keepdim=True) + 1e-2).pow(-0.5)
+        if self.form == "axis left out":
+            variance = (x - mean).square().mean(-1).unsqueeze(-1)
+            return self.gain * ((x - mean) * (1 / (variance + 1e-2).sqrt())) + self.offset
+        if self.form == "var":
+            variance = x.var(-1, keepdim=True, correction=0)
+            return (x - mean) * (variance + 1e-2).sqrt().reciprocal()
+        if self.form == "outside":
+            return (x - mean) / ((x - mean).pow(2).mean(-1, keepdim=True).sqrt() + 1e-2)
+        if self.form == "estimated":
+            return (x - mean) * torch.rsqrt(x.var(-1, keepdim=True) + 1e-2)
+        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-2) * self.gain
+
+
 class Tokens(nn.Module):
     """An embedding, a GRU, batch normalization, causal convolutions and functions."""
 

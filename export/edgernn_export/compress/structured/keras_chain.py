@@ -14,7 +14,7 @@ from edgernn.model.formats import FloatArray
 from edgernn_export.compress.pruning.keras_matrices import GATES
 from edgernn_export.keras_reader.findings import Context, Findings, class_of, owner_of
 from edgernn_export.keras_reader.flat_network import flat_network
-from edgernn_export.keras_reader.layers.layer_parts import ScalePart
+from edgernn_export.keras_reader.layers.layer_parts import LayerNormPart, ScalePart
 from edgernn_export.keras_reader.layers.operations import is_operation
 from edgernn_export.keras_reader.layers.readers import READERS
 from edgernn_export.keras_reader.reader import read_keras
@@ -119,11 +119,21 @@ class Block:
         return total
 
     def scaling(self) -> tuple[FloatArray, FloatArray]:
-        """Gain [I] and offset [I] between the block before and this one's kernel."""
+        """Gain [I] and offset [I] between the block before and this one's kernel.
+
+        Raises:
+            PruningError: a layer normalization is between them, which mixes all units.
+        """
         gain, offset = np.ones(self.inputs), np.zeros(self.inputs)
         context = Context(findings=Findings(), keras2=False)
         for layer in self.before:
             for part in READERS[type(layer).__name__](layer, context):
+                if isinstance(part, LayerNormPart):
+                    raise PruningError(
+                        f"{part.owner}: expected no layer that mixes units between those that go "
+                        "and what reads them, got a layer normalization. Prune magnitudes instead, "
+                        "or train with BatchNormalization."
+                    )
                 if isinstance(part, ScalePart):
                     gain, offset = gain * part.gain, offset * part.gain + part.offset
         return gain, offset

@@ -70,8 +70,7 @@ def _scaled(call: Call, key: str, flow: Flow, context: Context) -> tuple[LayerPa
     """A tensor and a constant."""
     owner, name = owner_of(call.layer), class_of(call.layer)
     given, before = (call.arguments or {})[key], key == _BESIDE[0]
-    unknown = flow.shape is None
-    width = 1 if unknown else flow.width
+    width = 1 if flow.shape is None else flow.width
     reason: tuple[str, str, str] | None = None
     try:
         constant = _constant(given, context)
@@ -84,7 +83,9 @@ def _scaled(call: Call, key: str, flow: Flow, context: Context) -> tuple[LayerPa
             "a tensor divided by a constant", "a constant divided by a tensor",
             "Integer models have no division. Train without it.",
         )  # fmt: skip
-    elif constant.size not in {1, width} and not (unknown and constant.size):
+    elif flow.shape is None and constant.size > 1:
+        return (UnknownPart(owner=owner, recurrent=False),)  # what was refused before it tells
+    elif constant.size not in {1, width}:
         reason = (
             "a tensor and one number, or one number per feature", f"{given!r:.60}",
             "Train with one constant per feature.",

@@ -90,9 +90,13 @@ def read_batch_normalization(layer: Any, context: Context) -> tuple[LayerPart, .
 
 def read_layer_normalization(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read LayerNormalization over the features of a step."""
+    config = dict(layer.get_config())
+    axis = config.get("axis")
+    if isinstance(axis, (list, tuple)) and len(axis) == 1:
+        config["axis"] = axis[0]  # alive, Keras has a list of one axis
     good = check_config(
         layer,
-        layer.get_config(),
+        config,
         context,
         free=("epsilon", "center", "scale"),
         fixed={"axis": context.last_axis, "rms_scaling": (False,)},

@@ -67,10 +67,6 @@ def _variance(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     return [normalizations.mean(trace, square, places, keep=keep)]
 
 
-def _root(trace: CallTrace, operator: Operator) -> Sequence[Any]:
-    return [layers.rooted(trace, operator.traced(0))]
-
-
 def _reciprocal(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     value = operator.traced(0)
     below = layers.rooted(trace, value) if operator.kind == "rsqrt" else value
@@ -83,6 +79,5 @@ NORMALIZATIONS: Final[dict[str, Handler]] = {
     "native_layer_norm": _layer_norm,
     "reciprocal": _reciprocal,
     "rsqrt": _reciprocal,
-    "sqrt": _root,
     "var": _variance,
 }
