@@ -93,6 +93,13 @@ def test_functions_between_layers_stay_as_calibrated():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("precision", ("w8a8", "w4a8"))
+def test_layer_normalizations_between_layers_stay_as_calibrated(precision):
+    norm = [lambda la: la.LayerNormalization(), lambda la: la.Dense(4)]
+    model = trained(network("GRU", {}, *norm, norm[0]), precision)
+    assert [la.kind for la in model.layers if not la.affines] == ["layer_norm"] * 2
+
+
 @pytest.mark.parametrize(("cell", "options"), [("LSTM", {}), ("GRU", {"reset_after": False})])
 def test_training_starts_at_the_wide_model(cell, options):
     float_model, calibration = network(cell, options), readings(3, 60, 2)

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+import edgernn
 from edgernn.errors import UnsupportedModelError
+from edgernn_export import quantize
 from edgernn_export.onnx_reader.reader import read_onnx
 from edgernn_export.torch_reader.reader import read_torch
 from tests.support.models.onnx_files import torch_file
@@ -62,6 +64,13 @@ def test_both_directions():
     assert len(network.programs) > 1
     got, wanted = answered(network, module)
     np.testing.assert_allclose(got, wanted, atol=1e-5)
+    xs = np.random.default_rng(1).normal(size=(20, 30, INPUTS))
+    model, made = quantize(network, xs, "w8a16", progress=False), {}
+    for backend in ("reference", "native"):
+        with edgernn.load(model, backend=backend) as session:
+            made[backend] = session.run(xs[0])
+    assert np.array_equal(made["reference"], made["native"])
+    assert np.abs(made["native"] - network.run(xs[:1])[0]).max() < 0.05
 
 
 REFUSED = {

@@ -12,7 +12,8 @@ import edgernn
 from edgernn.model.merges import MergeOperation
 from edgernn.model.routes import RoutePart
 from edgernn_export import quantize
-from edgernn_export.compress.pytorch import integer_model, qat_module, tuned_network
+from edgernn_export.compress.pytorch import integer_model, qat_module, tuned_network, write_back
+from edgernn_export.float_model.float_run import answers
 from edgernn_export.float_model.model import FloatAttention, FloatDense, FloatModel
 from tests.support.models.float import FLOAT_CELLS, float_model
 from tests.support.models.float_networks import (
@@ -21,6 +22,7 @@ from tests.support.models.float_networks import (
     two_port_network,
 )
 from tests.support.models.registered import ALL_CELLS, float_cell
+from tests.support.models.torch_modules import Normalized
 from tests.support.training.torch_runs import (
     by_port,
     codes,
@@ -130,6 +132,25 @@ def test_networks_that_are_no_chains_do_too(name):
     x = streams(2, 40, network.inputs)
     model = qat_module(network, x.numpy(), "w8a8")
     assert differing(moved(model, x), x) == 0
+
+
+def test_layer_normalizations_keep_their_constants():
+    torch.manual_seed(2)
+    module = Normalized().eval()
+    x = streams(2, 40)
+    model = qat_module(module, x.numpy(), "w8a8", example=x)
+    before = integer_model(model)
+    assert differing(model, x) == 0
+    assert differing(moved(model, x), x) == 0
+    changed = [a != b for a, b in zip(before.layers, integer_model(model).layers, strict=True)]
+    assert changed == [True, False, True, False, True]
+    norms = [name for name in module.state_dict() if name.startswith(("before", "behind"))]
+    kept = {name: module.state_dict()[name].clone() for name in norms}
+    write_back(model, module)
+    assert all(torch.equal(module.state_dict()[name], kept[name]) for name in norms)
+    with torch.no_grad():
+        tuned = answers(tuned_network(model), x.numpy().astype(np.float64))
+        assert np.abs(tuned - module(x).numpy()).max() < 1e-5
 
 
 CELL_CASES = [

@@ -275,6 +275,15 @@ def test_refuses_what_the_reader_refuses_all_at_once():
     assert [reason[:12] for reason in caught.value.reasons] == ["'both' (Bidi", "'again' (Rep"]
 
 
+def test_refuses_a_layer_that_mixes_the_units():
+    rnn = L.GRU(4, return_sequences=True, name="rnn")
+    model = sequential(rnn, L.LayerNormalization(name="norm"), L.Dense(1))
+    with pytest.raises(
+        PruningError, match=r"'norm' \(LayerNormalization\): expected no layer that"
+    ):
+        remove_units(model, keep=2)
+
+
 def test_refuses_branches():
     given = keras.Input((None, 3))
     one = L.GRU(3, return_sequences=True)(given)
