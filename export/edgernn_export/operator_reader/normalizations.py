@@ -16,7 +16,7 @@ from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused, che
 from edgernn_export.operator_reader.values import Atom, AxisKind, Traced, size_of
 
 _AGAIN: Final = "Export the network again."
-_FUNCTIONS: Final = {
+_FUNCTIONS: Final[dict[str, np.ufunc]] = {
     "Add": np.add, "Divide": np.divide, "Multiply": np.multiply, "Subtract": np.subtract
 }  # fmt: skip
 #: What a normalization is written with, besides means.
@@ -235,7 +235,7 @@ def _kind(tensor: CallResult) -> str:
 
 
 def _constant(tensor: CallResult) -> FloatArray | None:
-    """The constant that a call has beside its tensor."""
+    """The constant that a call has besides its tensor."""
     given = tensor.call.arguments or {}
     found = [given[name] for name in ("argument 1", "argument 2") if name in given]
     return np.asarray(found[0], dtype=np.float64) if found else None

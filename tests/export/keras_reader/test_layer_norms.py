@@ -1,4 +1,4 @@
-"""Layer normalization in Keras networks: what is read computes what Keras does."""
+"""Layer normalization in Keras networks: the float model computes the same as Keras."""
 
 import keras
 import numpy as np

@@ -247,7 +247,7 @@ def test_last_states_beside_the_outputs_are_left_to_the_session():
     np.testing.assert_allclose(answers(found, XS), want.transpose(1, 0, 2), atol=1e-5)
 
 
-def _after_dense(nodes, weights_=None, opset=21):
+def after_dense(nodes, weights_=None, opset=21):
     """A network whose Dense is followed by nodes from "c" to "d", then by a GRU."""
     around = [
         helper.make_node("MatMul", ["x", "k"], ["c"]),
@@ -275,7 +275,7 @@ ONE_INPUT = [
 
 @pytest.mark.parametrize(("kind", "attributes", "opset"), ONE_INPUT)
 def test_functions(kind, attributes, opset):
-    check(_after_dense([helper.make_node(kind, ["c"], ["d"], **attributes)], opset=opset), XS)
+    check(after_dense([helper.make_node(kind, ["c"], ["d"], **attributes)], opset=opset), XS)
 
 
 def test_functions_that_exporters_take_apart():
@@ -294,71 +294,8 @@ def test_functions_that_exporters_take_apart():
     ]
     numbers = {"root": np.float32(np.sqrt(2)), "one": np.float32(1), "half": np.float32(0.5)}
     for name, nodes in {"silu": silu, "gelu": gelu, "mish": mish}.items():
-        found = check(_after_dense(nodes, numbers), XS)
+        found = check(after_dense(nodes, numbers), XS)
         assert [getattr(layer, "function", "") for layer in found.layers] == ["", name, ""]
-
-
-NORMALIZED = [
-    ({}, [6], [6]), ({"axis": 2, "epsilon": 0.2}, [6], None), ({"axis": -1}, [1, 6], [6]),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("attributes", "scale", "offset"), NORMALIZED)
-def test_layer_normalization(attributes, scale, offset):
-    more = {"scale": weights(*scale) + 1}
-    inputs = ["c", "scale"]
-    if offset:
-        more["offset"] = weights(*offset)
-        inputs.append("offset")
-    node = helper.make_node("LayerNormalization", inputs, ["d", "", "s"][:1], **attributes)
-    found = check(_after_dense([node], more, opset=17), XS)
-    assert [layer.kind for layer in found.layers] == ["dense", "layer_norm", "gru"]
-
-
-def test_a_mean_whose_axis_is_left_out():
-    nodes = [
-        helper.make_node("ReduceMean", ["c", "two"], ["m"], keepdims=0),
-        helper.make_node("Unsqueeze", ["m", "two"], ["n"]),
-        helper.make_node("Sub", ["c", "n"], ["d"]),
-    ]
-    check(_after_dense(nodes, {"two": np.array([2])}), XS)
-
-
-WRONG = {
-    "of steps": (
-        helper.make_node("LayerNormalization", ["c", "scale"], ["d"], axis=1),
-        "expected the features of a step normalized together, got the time axis and the features",
-    ),
-    "a mean of steps": (
-        helper.make_node("ReduceMean", ["c", "one"], ["d"]),
-        "Train with a recurrent layer instead",
-    ),
-    "a mean of all": (helper.make_node("ReduceMean", ["c"], ["d"]), "the mean of the features"),
-    "a division": (helper.make_node("Reciprocal", ["c"], ["d"]), "have no division"),
-    "a root": (helper.make_node("Sqrt", ["c"], ["d"]), "the root of a sum of two squares"),
-    "other parameters": (
-        helper.make_node("LayerNormalization", ["c", "long"], ["d"]),
-        "weights for the 6 features of its input, got for 7",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_normalizations_that_a_stream_has_not(name):
-    node, text = WRONG[name]
-    nodes = [
-        helper.make_node("Transpose", ["x"], ["xt"], perm=[1, 0, 2]),
-        helper.make_node("GRU", ["xt", "W", "R", "B"], ["f"], hidden_size=6),
-        helper.make_node("Squeeze", ["f", "one"], ["g"]),
-        helper.make_node("Transpose", ["g"], ["c"], perm=[1, 0, 2]),
-        node,
-        helper.make_node("Identity", ["d"], ["y"]),
-    ]
-    more = {"scale": weights(7, 6), "one": np.array([1]), "long": weights(7)}
-    data = model_of(nodes, {"x": ["b", 7, 5]}, ["y"], more | recurrent("GRU", 5, 6), opset=18)
-    with pytest.raises(UnsupportedModelError) as caught:
-        read_onnx(data)
-    assert any(text in reason for reason in caught.value.reasons)
 
 
 BESIDE = [
@@ -372,7 +309,7 @@ BESIDE = [
 @pytest.mark.parametrize(("kind", "attributes", "constant"), BESIDE)
 def test_a_value_and_a_constant(kind, attributes, constant):
     node = helper.make_node(kind, ["c", "constant"], ["d"], **attributes)
-    check(_after_dense([node], {"constant": constant}), XS)
+    check(after_dense([node], {"constant": constant}), XS)
 
 
 @pytest.mark.parametrize("kind", ["Add", "Sub", "Mul", "Max", "Min", "Mean", "Sum", "Concat"])
@@ -384,7 +321,7 @@ def test_two_values(kind):
         helper.make_node("MatMul", ["x", "k2"], ["c2"]),
         helper.make_node(kind, ["c", "c2"], ["d"], **({"axis": -1} if kind == "Concat" else {})),
     ]
-    check(_after_dense(nodes, more), XS)
+    check(after_dense(nodes, more), XS)
 
 
 def test_slices_and_splits_of_features():
@@ -395,7 +332,7 @@ def test_slices_and_splits_of_features():
         helper.make_node("MatMul", ["s", "m"], ["d"]),
     ]
     more = {"sizes": np.array([2, 4]), "from": np.array([-3]), "to": np.array([2**63 - 1])}
-    check(_after_dense(nodes, more | {"axis": np.array([-1]), "m": weights(9, 6)}), XS)
+    check(after_dense(nodes, more | {"axis": np.array([-1]), "m": weights(9, 6)}), XS)
 
 
 def test_a_convolution_whose_late_steps_are_sliced_off():
@@ -406,11 +343,11 @@ def test_a_convolution_whose_late_steps_are_sliced_off():
         helper.make_node("Transpose", ["r"], ["d"], perm=[0, 2, 1]),
     ]
     more = {"kernel": weights(6, 6, 3), "zero": np.array([0]), "end": np.array([-2])}
-    check(_after_dense(nodes, more | {"two": np.array([2])}), XS)
+    check(after_dense(nodes, more | {"two": np.array([2])}), XS)
     del nodes[2]
     nodes[2] = helper.make_node("Transpose", ["q"], ["d"], perm=[0, 2, 1], name="turn")
     with pytest.raises(UnsupportedModelError, match=r"node 'turn'.*2 such steps"):
-        read_onnx(_after_dense(nodes, more))
+        read_onnx(after_dense(nodes, more))
 
 
 @pytest.mark.parametrize(
@@ -427,7 +364,7 @@ def test_convolutions(kernel, attributes):
         *([helper.make_node("Squeeze", ["q", "two"], ["q0"])] * flat),
         helper.make_node("Transpose", ["q0" if flat else "q"], ["d"], perm=[0, 2, 1]),
     ]
-    check(_after_dense(nodes, {"kernel": weights(*kernel), "two": np.array([2])}), XS)
+    check(after_dense(nodes, {"kernel": weights(*kernel), "two": np.array([2])}), XS)
 
 
 def test_padding_before_a_convolution():
@@ -438,7 +375,7 @@ def test_padding_before_a_convolution():
         helper.make_node("Transpose", ["r"], ["d"], perm=[0, 2, 1]),
     ]
     more = {"kernel": weights(6, 6, 3), "pads": np.array([0, 0, 2, 0, 0, 0])}
-    check(_after_dense(nodes, more), XS)
+    check(after_dense(nodes, more), XS)
 
 
 @pytest.mark.parametrize("kind", ["MaxPool", "AveragePool"])
@@ -466,7 +403,7 @@ def test_matrices_of_steps_taken_together():
         helper.make_node("Reshape", ["q", "shape"], ["d"]),
     ]
     more = {"rows": np.array([-1, 6]), "m": weights(6, 6), "n": weights(6), "two": np.array([2])}
-    check(_after_dense(nodes, more | {"zero": np.array([0]), "width": np.array([6])}), XS)
+    check(after_dense(nodes, more | {"zero": np.array([0]), "width": np.array([6])}), XS)
 
 
 def test_weights_that_an_exporter_took_apart():
@@ -493,7 +430,7 @@ def test_weights_that_an_exporter_took_apart():
 
 @pytest.mark.parametrize("opset", [13, 18, 23, onnx.defs.onnx_opset_version()])
 def test_later_sets_of_operators(opset):
-    data = _after_dense([helper.make_node("Gelu" if opset > 19 else "Relu", ["c"], ["d"])],
+    data = after_dense([helper.make_node("Gelu" if opset > 19 else "Relu", ["c"], ["d"])],
                         opset=opset)  # fmt: skip
     found = read_onnx(data)
     (want,) = reference_outputs(data, {"x": XS.astype(np.float32)})

@@ -81,7 +81,7 @@ class ActivationPart:
     activation: str
 
     def layer(self, width: int) -> FloatPointwise:
-        """The layer that applies it to so many values."""
+        """The layer that applies it to this many values."""
         name = self.owner.split("'")[1]
         return FloatPointwise(name=name, function=self.activation, units=width)
 
@@ -101,7 +101,7 @@ class SlopesPart:
     slope: FloatArray
 
     def layer(self, width: int) -> FloatPReLU | None:
-        """The layer of so many features; None where it has slopes for others."""
+        """The layer of this many features; None where it has slopes for others."""
         return FloatPReLU(name=self.name, slope=self.slope) if width == self.width else None
 
     @property
@@ -129,7 +129,7 @@ class LayerNormPart:
     epsilon: float
 
     def layer(self, width: int) -> FloatLayerNorm | None:
-        """The layer of so many features; None where it has gains for others."""
+        """The layer of this many features; None where it has gains for others."""
         if self.width not in (None, width):
             return None
         gain, offset = (np.broadcast_to(one, (width,)) for one in (self.gain, self.offset))

@@ -105,8 +105,8 @@ ROOT: Final = "Sqrt"
 RECIPROCAL: Final = "Reciprocal"
 _RECURRENT_NAME = re.compile(r"RNN|LSTM|GRU|Bidirectional")
 _NO_ROOT: Final = (
-    "Integer models have no roots and no division but those of layer normalization: train with "
-    "that, or without them."
+    "Integer models have roots and quotients in layer normalization only: train with that, or "
+    "without them."
 )
 _CURES = {
     "Bidirectional": "A stream has no last step to begin at. Quantize the network for whole chunks "
