@@ -16,7 +16,6 @@ from edgernn.model.formats import ArrayRecord, FloatArray
 from edgernn.model.interface import Port, Rate, Window
 from edgernn.model.routes import Route, chain, check_routes
 from edgernn_export.float_model.embeddings import FloatEmbedding, vocabulary
-from edgernn_export.float_model.layer_norms import FloatLayerNorm
 from edgernn_export.float_model.layers import (
     GRU_GATES,
     LSTM_GATES,
@@ -29,7 +28,13 @@ from edgernn_export.float_model.layers import (
     freeze,
 )
 from edgernn_export.float_model.memories import FloatAttention, FloatMemory
-from edgernn_export.float_model.merges import FloatDelay, FloatMerge, FloatPointwise, FloatPReLU
+from edgernn_export.float_model.merges import (
+    FloatDelay,
+    FloatLayerNorm,
+    FloatMerge,
+    FloatPointwise,
+    FloatPReLU,
+)
 from edgernn_export.float_model.own_cells import FloatCell
 from edgernn_export.float_model.sharing import Shared
 
