@@ -1,4 +1,4 @@
-"""The float layers without matrices: what joins, bends, normalizes or holds the values they read."""
+"""Float layers without matrices: what joins, bends, normalizes or holds the values they read."""
 
 from __future__ import annotations
 
