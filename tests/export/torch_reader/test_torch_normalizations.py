@@ -137,5 +137,5 @@ class _Average(nn.Module):
 
 
 def test_means_of_steps():
-    with pytest.raises(UnsupportedModelError, match=r"along the time axis\. Train with a recurrent"):
+    with pytest.raises(UnsupportedModelError, match=r"along the time axis\. Train with"):
         read_torch(_Average(), EXAMPLE)
