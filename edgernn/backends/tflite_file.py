@@ -10,7 +10,7 @@ import hashlib
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from edgernn.container import programs_json
 from edgernn.container.defects import FormatDefect
@@ -105,7 +105,7 @@ def narrowed(content: bytes, program: str) -> bytes:
     Raises:
         FormatError: the file has no such signature.
     """
-    file, changed = _Flatbuffer(content), bytearray(content)
+    file, changed = Flatbuffer(content), bytearray(content)
     model = file.follow(0)
     try:
         graphs, graph_count = file.vector(model, _MODEL_SUBGRAPHS, _MAX_ENTRIES)
@@ -151,7 +151,7 @@ def parse_metadata(content: bytes, owner: str = "tflite file") -> Interface | Pr
             "The file is not a .tflite file or is truncated."
         )
     try:
-        found = dict(_metadata(_Flatbuffer(content)))
+        found = dict(_metadata(Flatbuffer(content)))
     except struct.error as error:
         raise FormatError(
             f"{owner}: expected offsets inside the file, got one past the end of its "
@@ -167,18 +167,17 @@ def parse_metadata(content: bytes, owner: str = "tflite file") -> Interface | Pr
     return programs_json.loads(content[start:end])
 
 
-class _Flatbuffer:
+class Flatbuffer:
     """Bounds-checked access; every read outside the file raises struct.error."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
 
-    def read(self, form: str, at: int) -> int:
-        """One little-endian integer."""
+    def read(self, form: str, at: int) -> Any:
+        """One little-endian number, by its letter in struct."""
         if at < 0:
             raise struct.error("offset before the start of the file")
-        value: int = struct.unpack_from(f"<{form}", self._content, at)[0]
-        return value
+        return struct.unpack_from(f"<{form}", self._content, at)[0]
 
     def follow(self, at: int) -> int:
         """The position a forward offset points to."""
@@ -217,7 +216,7 @@ class _Flatbuffer:
         return self._content[start:end]
 
 
-def _metadata(file: _Flatbuffer) -> Iterator[tuple[bytes, tuple[int, int]]]:
+def _metadata(file: Flatbuffer) -> Iterator[tuple[bytes, tuple[int, int]]]:
     """Name and place of every metadata entry."""
     model = file.follow(0)
     buffers, buffer_count = file.vector(model, _MODEL_BUFFERS, _MAX_BUFFERS)

@@ -26,6 +26,10 @@ _RENEW: Final = (
     "torch.save(torch.load(path, weights_only=True), 'weights.pt')."
 )
 _ORIGINAL: Final = "Pass the network that it was converted from."
+#: What helps against a file that edgernn wrote.
+QUANTIZED_ALREADY: Final = "It is quantized already: pass the network it was made from."
+#: What a TFLite file has at its fifth byte.
+TFLITE_MARK: Final = b"TFL3"
 #: Beginnings of files that people pass by mistake: what to call them, and what helps.
 _FOREIGN: Final = (
     (b"version https://git-lfs", "a Git LFS pointer", "Fetch the file: git lfs pull."),
@@ -65,6 +69,11 @@ class Contents:
     def onnx(self) -> bool:
         """Whether a file is a protocol buffer with what every ONNX model has: version and graph."""
         return {1, 7} <= self.fields
+
+    @property
+    def tflite(self) -> bool:
+        """Whether a file has the mark of TFLite."""
+        return self.head[4:8] == TFLITE_MARK
 
     @property
     def json(self) -> bool:
@@ -150,11 +159,11 @@ def foreign(contents: Contents) -> tuple[str, str] | None:
     head = contents.head
     if not head:
         return "an empty file", "Save the network again."
-    if head[4:8] == b"TFL3":
+    if contents.tflite:
         return "a TFLite model", _ORIGINAL
     if head[8:9] == b"{":
         if b'"edgernn' in head:
-            return "an .edgernn file", "It is quantized already: pass the network it was made from."
+            return "an .edgernn file", QUANTIZED_ALREADY
         return "a safetensors file", _ORIGINAL
     if contents.member("saved_model.pb"):
         return "a packed SavedModel", "Unpack it; pass the directory."

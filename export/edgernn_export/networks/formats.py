@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edgernn_export.file_contents.contents import Contents, fields_of
+from edgernn_export.file_contents.contents import TFLITE_MARK, Contents, fields_of
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
 from edgernn_export.float_model.program_sets.programs import FloatPrograms
@@ -69,6 +69,12 @@ def _onnx(source: Any, labels: Labels) -> AnyNetwork:
     return _keras(stored_onnx(source), labels)
 
 
+def _tflite(source: Any, labels: Labels) -> AnyNetwork:
+    from edgernn_export.tflite_reader.reader import stored_tflite
+
+    return _keras(stored_tflite(source), labels)
+
+
 def _is_program(contents: Contents) -> bool:
     from edgernn_export.torch_reader.source import holds_program
 
@@ -110,6 +116,14 @@ FORMATS: Final = (
         holds_bytes=lambda content: content.startswith(b"\x08") and 7 in fields_of(content),
         alive=(("onnx", "ModelProto"),),
         read=_onnx,
+    ),
+    NetworkFormat(
+        name="TFLite",
+        accepted="TFLite models of real numbers (.tflite)",
+        holds=lambda contents: contents.tflite,
+        holds_bytes=lambda content: content[4:8] == TFLITE_MARK,
+        alive=(),
+        read=_tflite,
     ),
     NetworkFormat(
         name="PyTorch",

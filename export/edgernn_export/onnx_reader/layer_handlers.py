@@ -11,8 +11,17 @@ import numpy as np
 from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn_export.onnx_reader.shape_handlers import SHAPES, axis_of
 from edgernn_export.operator_reader import layers, normalizations, patterns
-from edgernn_export.operator_reader.operators import Handler, Operator, numbers
+from edgernn_export.operator_reader.operators import Handler, Operator
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
+from edgernn_export.operator_reader.usual_operators.arithmetic import (
+    applied_function,
+    arithmetic,
+    matrix_product,
+    negative,
+    power,
+    root,
+    several,
+)
 from edgernn_export.operator_reader.values import Traced, is_constant
 
 _AGAIN: Final = "Export the network again."
@@ -33,81 +42,7 @@ def _gemm(trace: CallTrace, operator: Operator) -> Sequence[Any]:
 
 
 def _matmul(trace: CallTrace, operator: Operator) -> Sequence[Any]:
-    left, right = operator.given(0), operator.given(1)
-    if isinstance(left, Traced) and is_constant(right):
-        kernel, value, place = operator.floats(1), left, left.rank - 1
-    elif is_constant(left) and isinstance(right, Traced):
-        kernel, value, place = operator.floats(0).swapaxes(-1, -2), right, right.rank - 2
-    else:
-        raise OperatorRefused(
-            "a product with a constant matrix", "one of two values that depend on the readings",
-            "Train with attention outside the network, or with a recurrent layer instead.",
-        )  # fmt: skip
-    if kernel.ndim > 2 and kernel.size == kernel.shape[-1] * kernel.shape[-2]:
-        kernel = kernel.reshape(kernel.shape[-2:])
-    if kernel.ndim != 2 or place < 0:
-        raise OperatorRefused("a matrix [I, O]", f"shape {kernel.shape}", _AGAIN)
-    return [layers.dense(trace, value, place, kernel, None)]
-
-
-def _arithmetic(kind: str) -> Handler:
-    """Two values, or a value and a constant."""
-
-    def handler(trace: CallTrace, operator: Operator) -> Sequence[Any]:
-        first, second = operator.given(0), operator.given(1)
-        if kind == "Divide" and isinstance(second, Traced):
-            above = first if isinstance(first, Traced) else operator.floats(0)
-            return [layers.divided(trace, above, second)]
-        if isinstance(first, Traced) and isinstance(second, Traced):
-            return [layers.merged(trace, kind, [first, second])]
-        before = is_constant(first)
-        value = operator.traced(1 if before else 0)
-        constant = operator.floats(0 if before else 1)
-        if kind == "Multiply" and not constant.any() and constant.ndim <= value.rank:
-            return [np.zeros((1,) * value.rank)]
-        return [layers.with_constant(trace, kind, value, constant, before=before)]
-
-    return handler
-
-
-def _several(kind: str) -> Handler:
-    """One value or more, of the same shape; constants among them bound a maximum or minimum."""
-
-    def handler(trace: CallTrace, operator: Operator) -> Sequence[Any]:
-        traced = [value for value in operator.inputs if isinstance(value, Traced)]
-        constants = [numbers(value) for value in operator.inputs if is_constant(value)]
-        made = traced[0] if len(traced) == 1 else layers.merged(trace, kind, traced)
-        for constant in constants:
-            if kind == "Add":
-                made = layers.with_constant(trace, kind, made, constant, before=False)
-                continue
-            if constant.size != 1 or kind == "Average":
-                raise OperatorRefused("values, or one number", f"shape {constant.shape}", _AGAIN)
-            bound = float(constant.reshape(()))
-            ends = {"low": bound, "high": math.inf} if kind == "Maximum" else {
-                "low": -math.inf, "high": bound
-            }  # fmt: skip
-            made = layers.function(trace, made, PointwiseFunction.of("clip", **ends))
-        return [made]
-
-    return handler
-
-
-def _pow(trace: CallTrace, operator: Operator) -> Sequence[Any]:
-    value, exponent = operator.traced(0), operator.floats(1)
-    if exponent.size == 1 and float(exponent.reshape(())) in (0.5, -0.5):
-        root = layers.rooted(trace, value)
-        return [root if exponent > 0.0 else layers.divided(trace, np.ones(()), root)]
-    if exponent.size != 1 or float(exponent.reshape(())) not in (1.0, 2.0):
-        got = f"{exponent.reshape(-1)[:3].tolist()}"
-        raise OperatorRefused("an exponent of 1 or 2", got, "Train without it.")
-    if float(exponent.reshape(())) == 1.0:
-        return [value]
-    return [layers.merged(trace, "Multiply", [value, value])]
-
-
-def _root(trace: CallTrace, operator: Operator) -> Sequence[Any]:
-    return [layers.rooted(trace, operator.traced(0))]
+    return [matrix_product(trace, operator.given(0), operator.given(1))]
 
 
 def _reciprocal(trace: CallTrace, operator: Operator) -> Sequence[Any]:
@@ -139,26 +74,6 @@ def _layer_normalization(trace: CallTrace, operator: Operator) -> Sequence[Any]:
             epsilon=float(operator.attribute("epsilon", 1e-5)),
         )
     ]
-
-
-def _negative(trace: CallTrace, operator: Operator) -> Sequence[Any]:
-    constant = np.array(-1.0)
-    value = operator.traced(0)
-    return [layers.with_constant(trace, "Multiply", value, constant, before=False)]
-
-
-def _function(name: str, **attributes: tuple[str, float]) -> Handler:
-    """A function of each value: parameter -> attribute and what it is where it is left out."""
-
-    def handler(trace: CallTrace, operator: Operator) -> Sequence[Any]:
-        given = {
-            parameter: float(operator.attribute(key, default))
-            for parameter, (key, default) in attributes.items()
-        }
-        applied = PointwiseFunction.of(name, **given)
-        return [layers.function(trace, operator.traced(0), applied)]
-
-    return handler
 
 
 def _hard_sigmoid(trace: CallTrace, operator: Operator) -> Sequence[Any]:
@@ -299,44 +214,44 @@ def _less(_: CallTrace, operator: Operator) -> Sequence[Any]:
 
 
 LAYERS: Final[dict[str, Handler]] = {
-    "Add": _arithmetic("Add"),
+    "Add": arithmetic("Add"),
     "BatchNormalization": _batch_normalization,
     "Cast": _cast,
-    "Celu": _function("celu", alpha=("alpha", 1.0)),
+    "Celu": applied_function("celu", alpha=("alpha", 1.0)),
     "Clip": _clip,
-    "Div": _arithmetic("Divide"),
-    "Elu": _function("elu", alpha=("alpha", 1.0)),
+    "Div": arithmetic("Divide"),
+    "Elu": applied_function("elu", alpha=("alpha", 1.0)),
     "Erf": lambda trace, operator: [patterns.error_function(trace, operator.traced(0))],
-    "Exp": _function("exponential"),
+    "Exp": applied_function("exponential"),
     "Gather": _gather,
     "Gelu": _gelu,
     "Gemm": _gemm,
     "HardSigmoid": _hard_sigmoid,
-    "HardSwish": _function("hard_silu"),
+    "HardSwish": applied_function("hard_silu"),
     "LayerNormalization": _layer_normalization,
-    "LeakyRelu": _function("relu", negative_slope=("alpha", 0.01)),
+    "LeakyRelu": applied_function("relu", negative_slope=("alpha", 0.01)),
     "MatMul": _matmul,
     "Less": _less,
-    "Max": _several("Maximum"),
-    "Mean": _several("Average"),
-    "Min": _several("Minimum"),
-    "Mish": _function("mish"),
-    "Mul": _arithmetic("Multiply"),
-    "Neg": _negative,
+    "Max": several("Maximum"),
+    "Mean": several("Average"),
+    "Min": several("Minimum"),
+    "Mish": applied_function("mish"),
+    "Mul": arithmetic("Multiply"),
+    "Neg": negative,
     "PRelu": _prelu,
-    "Pow": _pow,
+    "Pow": power,
     "Reciprocal": _reciprocal,
     "ReduceMean": _mean,
-    "Relu": _function("relu"),
+    "Relu": applied_function("relu"),
     "Selu": _selu,
     "Shrink": _shrink,
-    "Sigmoid": _function("sigmoid"),
+    "Sigmoid": applied_function("sigmoid"),
     "Softmax": _softmax,
-    "Sqrt": _root,
-    "Softplus": _function("softplus"),
-    "Softsign": _function("softsign"),
-    "Sub": _arithmetic("Subtract"),
-    "Sum": _several("Add"),
-    "Tanh": _function("tanh"),
-    "ThresholdedRelu": _function("threshold", threshold=("alpha", 1.0)),
+    "Sqrt": root,
+    "Softplus": applied_function("softplus"),
+    "Softsign": applied_function("softsign"),
+    "Sub": arithmetic("Subtract"),
+    "Sum": several("Add"),
+    "Tanh": applied_function("tanh"),
+    "ThresholdedRelu": applied_function("threshold", threshold=("alpha", 1.0)),
 }

@@ -21,8 +21,8 @@ from edgernn.model.affine import Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Golden
 from edgernn.model.routes import RoutePart
+from edgernn_export.tflite_schema import codes, options
 from edgernn_export.writers.tflite import graph as tflite_graph
-from edgernn_export.writers.tflite import schema
 from edgernn_export.writers.tflite.affine import stacked
 from edgernn_export.writers.tflite.ops import sigmoid
 from edgernn_export.writers.tflite.writer import write_tflite
@@ -236,10 +236,15 @@ def test_without_flatbuffers_the_command_is_named(monkeypatch):
 
 def test_the_tables_are_those_of_the_official_schema():
     official = official_schema()
-    for enum in (schema.TensorType, schema.ActivationFunctionType, schema.BuiltinOperator):
+    for enum in (
+        codes.TensorType,
+        codes.ActivationFunctionType,
+        codes.Padding,
+        codes.BuiltinOperator,
+    ):
         for one in enum:
             assert getattr(getattr(official, enum.__name__), one.name) == one
-    for name, (number, table) in schema.OPTIONS.items():
+    for name, (number, table) in options.OPTIONS.items():
         assert getattr(official.BuiltinOptions, name) == number
         wanted = vars(getattr(official, f"{name}T")())
         own = {field.name: field.default for field in fields(table)}

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from edgernn.model.affine import Affine, Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import PREACTIVATION, UNIT, Precision
+from edgernn_export.tflite_schema.codes import TensorType
 from edgernn_export.writers.tflite import ops
 from edgernn_export.writers.tflite.graph import Graph, Tensor, is_power_of_two
-from edgernn_export.writers.tflite.schema import TensorType
 
 Operands = Mapping[Source, Tensor]
 

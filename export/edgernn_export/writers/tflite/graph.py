@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from edgernn.errors import BackendUnavailable
 from edgernn.install import hint
-from edgernn_export.writers.tflite.schema import (
-    OPTIONS,
-    BuiltinOperator,
+from edgernn_export.tflite_schema.codes import BuiltinOperator, TensorType
+from edgernn_export.tflite_schema.options import OPTIONS
+from edgernn_export.tflite_schema.tables import (
     FlatBuffer,
     FlatMetadata,
     FlatModel,
@@ -26,7 +26,6 @@ from edgernn_export.writers.tflite.schema import (
     FlatSubGraph,
     FlatTensor,
     FlatTensorMap,
-    TensorType,
 )
 
 #: Largest builtin code that the schema's old one-byte field can carry.

@@ -14,9 +14,9 @@ import numpy as np
 
 from edgernn.model.formats import INT16_MAX, PREACTIVATION, UNIT, Int8Array, Precision
 from edgernn.model.scales import ScaleVector
+from edgernn_export.tflite_schema.codes import ActivationFunctionType, TensorType
 from edgernn_export.writers.tflite.graph import Graph, Tensor, is_power_of_two
 from edgernn_export.writers.tflite.int32_operators import Int32Operators
-from edgernn_export.writers.tflite.schema import ActivationFunctionType, TensorType
 
 #: 1/6 in Q0.17: hard sigmoid multiplies by 21845 and divides by 2^12 (clause 3.4).
 _SIXTH: Final = 21845

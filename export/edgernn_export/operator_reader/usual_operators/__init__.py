@@ -1,0 +1,1 @@
+"""Operators that most formats have, under one name or another."""
