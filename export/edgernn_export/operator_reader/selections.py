@@ -107,7 +107,7 @@ def refused_backward() -> OperatorRefused:
     """The reason for a value whose steps begin with the last one."""
     return OperatorRefused(
         "steps in the order of the readings", "steps from the last one on",
-        "Turn them round again with ReverseSequence, or take the last one alone.",
+        "Turn them round again, or take the last one alone.",
     )  # fmt: skip
 
 

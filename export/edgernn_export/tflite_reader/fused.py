@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from edgernn.model.functions.pointwise import PointwiseFunction
@@ -20,22 +21,35 @@ _FUNCTIONS: Final = {
 }
 
 
-def fused_function(operator: Operator) -> PointwiseFunction:
+#: What operators apply that are not recurrent: the interpreter leaves out TANH there.
+_CLIPS: Final = frozenset(set(ActivationFunctionType) - {ActivationFunctionType.TANH})
+
+
+def fused_function(
+    operator: Operator, known: Collection[int] = tuple(_FUNCTIONS)
+) -> PointwiseFunction:
     """The function that an operator is told.
 
+    Args:
+        operator: the operator.
+        known: numbers of those that it may be told.
+
     Raises:
-        OperatorRefused: edgernn does not have it.
+        OperatorRefused: it is another one.
     """
     number = int(operator.attribute("fusedActivationFunction", 0))
     found = _FUNCTIONS.get(number)  # type: ignore[call-overload]
-    if found is None:
-        names = [one.name for one in _FUNCTIONS]
-        got = "SIGN_BIT" if number == ActivationFunctionType.SIGN_BIT else f"number {number}"
-        raise OperatorRefused(f"one of {', '.join(names)}", got, "Train with one of these.")
+    if found is None or number not in known:
+        names = ", ".join(one.name for one in _FUNCTIONS if one in known)
+        told = number in ActivationFunctionType.__members__.values()
+        got = ActivationFunctionType(number).name if told else f"number {number}"
+        raise OperatorRefused(
+            f"one of {names} as its function", got, "Train with an operator of its own for it."
+        )
     return found  # type: ignore[no-any-return]
 
 
 def with_function(trace: CallTrace, operator: Operator, value: Traced) -> Traced:
     """The result of an operator with the function that it is told."""
-    applied = fused_function(operator)
+    applied = fused_function(operator, _CLIPS)
     return value if applied.name == "linear" else layers.function(trace, value, applied)

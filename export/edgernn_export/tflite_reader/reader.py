@@ -26,17 +26,23 @@ from edgernn_export.tflite_reader.file import (
     plain,
 )
 from edgernn_export.tflite_reader.layer_handlers import LAYERS
+from edgernn_export.tflite_reader.loops.step_values import LoopGraph
+from edgernn_export.tflite_reader.loops.while_loops import WHILE
 from edgernn_export.tflite_reader.recurrent_handlers import RECURRENT
-from edgernn_export.tflite_reader.reversals import in_order
 from edgernn_export.tflite_reader.shape_handlers import SHAPES
 from edgernn_export.tflite_reader.wording import TFLITE, unsupported
-from edgernn_export.tflite_schema.tables import FlatOperator, FlatTensor
+from edgernn_export.tflite_schema.tables import FlatSubGraph, FlatTensor
 
 #: What reads each operator that may depend on the readings.
-HANDLERS: Final[dict[str, Handler]] = {**SHAPES, **LAYERS, **CONVOLUTIONS, **RECURRENT}
+HANDLERS: Final[dict[str, Handler]] = {**SHAPES, **LAYERS, **CONVOLUTIONS, **RECURRENT, **WHILE}
 #: A node that the file does not have: what it takes is an output of the network.
 _OUTPUT: Final = "output"
-_ALL: Final = in_order(HANDLERS | {_OUTPUT: lambda _, operator: [operator.traced(0)]})
+#: Operators that know what to do with steps from the last one on, or leave them as they are.
+_TURNING: Final = frozenset(
+    {"BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN", "EXPAND_DIMS", "GATHER",
+     "RESHAPE", "REVERSE_V2", "SHAPE", "SLICE", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE",
+     "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN", "WHILE"}
+)  # fmt: skip
 
 
 def read_tflite(
@@ -98,23 +104,17 @@ def _graph(file: TfliteFile, findings: Findings) -> OperatorGraph:
     """The graph with its weights; a value is called by the number of its tensor."""
     tensors = file.graph.tensors or []
     operators = file.graph.operators or []
-    read = {i for one in operators for i in one.inputs or () if i >= 0}
-    constants: dict[str, Any] = {}
-    for index in sorted(read):
-        if tensors[index].isVariable:
-            constants[str(index)] = None
-        elif file.is_constant(tensors[index]):
-            try:
-                constants[str(index)] = file.array(tensors[index])
-            except UnsupportedModelError as error:
-                findings.reasons += error.reasons
+    constants = _constants(file, file.graph, findings)
     findings.refuse()
     names = _Names(file)
     given = [i for i in file.graph.inputs or () if str(i) not in constants]
     inputs = {i: names.of(i, tensors[i], "input") for i in dict.fromkeys(given)}
     # Inputs keep their names, by which messages and channels call them.
     values = {i: inputs.get(i, str(i)) for i in range(len(tensors))}
-    nodes = [_node(file, place, one, values, names) for place, one in enumerate(operators)]
+    nodes = [
+        _node(file, file.graph, place, values, names, findings) for place in range(len(operators))
+    ]
+    findings.refuse()
     outputs = []
     for index in dict.fromkeys(file.graph.outputs or ()):
         name = names.of(index, tensors[index], "output")
@@ -139,11 +139,12 @@ def _graph(file: TfliteFile, findings: Findings) -> OperatorGraph:
         constants=constants,
         nodes=nodes,
         outputs=tuple(outputs),
-        handlers=_ALL,
+        handlers=HANDLERS | {_OUTPUT: lambda _, operator: [operator.traced(0)]},
         folded=folded,
         unsupported=lambda node: unsupported(node, HANDLERS),
         wording=TFLITE,
         trimming=frozenset({"STRIDED_SLICE", "SLICE"}),
+        turning=_TURNING,
     )
 
 
@@ -174,28 +175,70 @@ def _sizes(tensor: FlatTensor) -> tuple[int | None, ...]:
     return tuple(size if size > 0 else None for size in sizes)
 
 
+def _constants(file: TfliteFile, graph: FlatSubGraph, findings: Findings) -> dict[str, Any]:
+    """What operators of a graph read that the file has; None for states of the interpreter."""
+    tensors = graph.tensors or []
+    read = {i for one in graph.operators or () for i in one.inputs or () if i >= 0}
+    found: dict[str, Any] = {}
+    for index in sorted(read | set(graph.outputs or ())):
+        if tensors[index].isVariable:
+            found[str(index)] = None
+        elif file.is_constant(tensors[index]):
+            try:
+                found[str(index)] = file.array(tensors[index])
+            except UnsupportedModelError as error:
+                findings.reasons += error.reasons
+    return found
+
+
 def _node(
     file: TfliteFile,
+    graph: FlatSubGraph,
     place: int,
-    operator: FlatOperator,
-    values: dict[int, str],
+    values: Mapping[int, str],
     names: _Names,
+    findings: Findings,
+    *,
+    inside: bool = False,
 ) -> OperatorNode:
-    """An operator with its options as attributes."""
+    """An operator with its options as attributes; a loop with its graphs, but for loops inside."""
+    operator = (graph.operators or [])[place]
     kind = file.kind(operator)
-    results = [values[i] for i in operator.outputs or ()]
-    tensors = file.graph.tensors or []
+    tensors = graph.tensors or []
     first = plain(tensors[operator.outputs[0]]) if operator.outputs else ""
     name = names.free(first or f"operator_{place}")
     options = operator.builtinOptions
-    told = {} if options is None else {
+    told: dict[str, Any] = {} if options is None else {
         entry.name: getattr(options, entry.name) for entry in fields(options)
     }  # fmt: skip
+    if kind == "WHILE" and not inside:
+        for part, key in (("condition", "condSubgraphIndex"), ("body", "bodySubgraphIndex")):
+            told[part] = _loop_graph(file, told.get(key, 0), findings)
     return OperatorNode(
         kind=kind,
         name=name,
         origin=f"operator '{name}' ({kind})",
         inputs=tuple(ValueName(values[i]) if i >= 0 else None for i in operator.inputs or ()),
-        outputs=tuple(results),
+        outputs=tuple(values[i] for i in operator.outputs or ()),
         attributes=told,
+    )
+
+
+def _loop_graph(file: TfliteFile, number: int, findings: Findings) -> LoopGraph | None:
+    """The graph of a body or of a condition; None where there is none of this number."""
+    graphs = file.model.subgraphs or []
+    if not 0 <= number < len(graphs):
+        return None
+    graph = graphs[number]
+    values = {i: str(i) for i in range(len(graph.tensors or ()))}
+    names = _Names(file)
+    count = len(graph.operators or ())
+    return LoopGraph(
+        inputs=tuple(str(i) for i in graph.inputs or ()),
+        outputs=tuple(str(i) for i in graph.outputs or ()),
+        nodes=[
+            _node(file, graph, place, values, names, findings, inside=True)
+            for place in range(count)
+        ],
+        constants=_constants(file, graph, findings),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -13,11 +13,10 @@ from edgernn_export.described.recurrent_layers import RecurrentForm, RecurrentWe
 from edgernn_export.keras_reader.stored.layer import StoredLayer
 from edgernn_export.operator_reader import recurrences
 from edgernn_export.operator_reader.operators import Handler, Operator
-from edgernn_export.operator_reader.selections import joined, picked
+from edgernn_export.operator_reader.selections import joined, picked, refused_backward
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.operator_reader.values import Traced, is_constant
 from edgernn_export.tflite_reader.fused import fused_function
-from edgernn_export.tflite_reader.reversals import as_read, turned
 
 _AGAIN: Final = "Convert the network again."
 _ZERO: Final = (
@@ -79,7 +78,7 @@ _KINDS: Final = {
 def _recurrent(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     directions, auxiliary = _KINDS[operator.kind]
     both = len(directions) > 1
-    value, backward = as_read(operator.traced(0))
+    value, backward = operator.traced(0), operator.traced(0).backward
     if value.rank != 3:
         raise OperatorRefused("an input of three axes", f"{value.rank}", _AGAIN)
     if any(operator.given(place) is not None for place in auxiliary):
@@ -88,9 +87,7 @@ def _recurrent(trace: CallTrace, operator: Operator) -> Sequence[Any]:
             "Train with layers that read the outputs of both directions.",
         )  # fmt: skip
     if both and backward:
-        raise OperatorRefused(
-            "steps in the order of the readings", "steps in the reverse order", _AGAIN
-        )
+        raise refused_backward()
     layers = [
         _layer(trace, operator, places, backward=backward or index > 0, second=index > 0)
         for index, places in enumerate(directions)
@@ -98,13 +95,12 @@ def _recurrent(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     time_major = bool(operator.attribute("timeMajor", False))
     places = (0, 1, 2) if time_major else (1, 0, 2)
     made = recurrences.recurrent(
-        trace, value, places, [one for one, _ in layers],
+        trace, replace(value, backward=False), places, [one for one, _ in layers],
         [None] * len(directions[0].states), units=layers[0][1],
     )  # fmt: skip
     order = "TBF" if time_major else "BTF"
     if not both:
-        found = made.sequence(order)
-        return [turned(trace, found, places[0]) if backward else found]
+        return [replace(made.sequence(order), backward=backward)]
     sequence = made.sequence(f"S{order}")
     halves = [picked(trace, sequence, 0, index) for index in (0, 1)]
     return [joined(trace, halves, 2)] if operator.attribute("mergeOutputs", False) else halves

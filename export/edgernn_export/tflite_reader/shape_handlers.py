@@ -11,9 +11,8 @@ from edgernn_export.operator_reader.selections import joined, picked, sliced, sp
 from edgernn_export.operator_reader.shapes import reshaped, squeezed, transposed, unsqueezed
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.operator_reader.values import AxisKind, AxisSize, Traced, fixed, size_of
-from edgernn_export.tflite_reader.constants import FAR, StepSlice, axis_of, slices_of
+from edgernn_export.tflite_reader.constants import StepSlice, axis_of, slices_of
 from edgernn_export.tflite_reader.fused import with_function
-from edgernn_export.tflite_reader.reversals import end_of, is_reversed, turned
 
 _AGAIN: Final = "Convert the network again."
 
@@ -46,6 +45,21 @@ def _shape(_: CallTrace, operator: Operator) -> Sequence[Any]:
     return [fixed(operator.traced(0).sizes)]
 
 
+def turned(trace: CallTrace, value: Traced, place: int) -> Traced:
+    """The value with its steps in the other order.
+
+    Args:
+        trace: takes calls.
+        value: any value.
+        place: of the steps.
+
+    Raises:
+        OperatorRefused: the axis has no steps.
+    """
+    made = trace.need(value, place, AxisKind.TIME)
+    return replace(made, backward=not value.backward)
+
+
 def _part(trace: CallTrace, value: Traced, part: StepSlice) -> Traced:
     """The value with a slice of one axis, or without the axis."""
     place, start, stop, step = part.place, part.start, part.stop, part.step
@@ -53,15 +67,6 @@ def _part(trace: CallTrace, value: Traced, part: StepSlice) -> Traced:
         return value
     if part.is_whole and step == -1:
         return turned(trace, value, place)
-    if is_reversed(value) and value.axes[place][:1] and (
-        value.axes[place][0].kind is AxisKind.TIME
-    ):  # fmt: skip
-        size = size_of(value.axes[place])
-        ends = {-1, size - 1} if isinstance(size, int) else {-1}
-        if start in ends and (part.alone or stop >= FAR or stop == size):
-            made = end_of(value)
-            left = () if part.alone else ((),)
-            return replace(made, axes=made.axes[:place] + left + made.axes[place + 1 :])
     if part.alone:
         return picked(trace, value, place, start)
     return sliced(trace, value, place, start, stop, step)
@@ -126,18 +131,28 @@ def elements(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     return [joined(trace, [unsqueezed(one, [place]) for one in found], place)]
 
 
+def _keeping(handler: Handler) -> Handler:
+    """A handler whose result has its steps in the order of its input."""
+
+    def kept(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+        backward = operator.traced(0).backward
+        return [replace(made, backward=backward) for made in handler(trace, operator)]
+
+    return kept
+
+
 SHAPES: Final[dict[str, Handler]] = {
     "CONCATENATION": _concatenation,
-    "EXPAND_DIMS": _expanded,
+    "EXPAND_DIMS": _keeping(_expanded),
     "PACK": _packed,
-    "RESHAPE": _reshape,
+    "RESHAPE": _keeping(_reshape),
     "REVERSE_V2": _reversed,
     "SHAPE": _shape,
     "SLICE": _slice,
     "SPLIT": _split,
     "SPLIT_V": _split,
-    "SQUEEZE": _squeeze,
+    "SQUEEZE": _keeping(_squeeze),
     "STRIDED_SLICE": _slice,
-    "TRANSPOSE": _transpose,
+    "TRANSPOSE": _keeping(_transpose),
     "UNPACK": _unpacked,
 }

@@ -1,0 +1,1 @@
+"""WHILE loops over the steps whose body is a step of recurrent layers."""
