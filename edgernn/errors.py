@@ -37,7 +37,7 @@ EdgeRnnWarning (a UserWarning)
 ├── CalibrationWarning       calibration is too short, or a channel never changes
 ├── TableWarning             the format of a table is ambiguous
 ├── SaturationWarning        calibration saturates a tensor or leaves the given input range
-├── DepartureWarning         integer and float outputs differ on the calibration data
+├── DepartureWarning         integer and float outputs differ, or may differ
 ├── LayoutWarning            what tensors are was told by their names alone
 ├── LongMemoryWarning        units remember longer than a 16-bit state allows
 └── WeightBitsWarning        layers keep 8-bit weights although 4 bits is the default
@@ -303,7 +303,11 @@ class SaturationWarning(EdgeRnnWarning):
 
 
 class DepartureWarning(EdgeRnnWarning):
-    """An output of the integer model differs from the float network's on the calibration data."""
+    """An output of the integer model differs, or may differ, from the float network's.
+
+    It differs on the calibration data; or the file of the network limits a value that edgernn does
+    not limit.
+    """
 
 
 class LayoutWarning(EdgeRnnWarning):

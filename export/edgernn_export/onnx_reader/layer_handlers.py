@@ -16,6 +16,7 @@ from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.operator_reader.usual_operators.arithmetic import (
     applied_function,
     arithmetic,
+    below_zero,
     matrix_product,
     negative,
     power,
@@ -198,21 +199,6 @@ def _cast(_: CallTrace, operator: Operator) -> Sequence[Any]:
     return [value]
 
 
-def _less(_: CallTrace, operator: Operator) -> Sequence[Any]:
-    """Whether tokens are below 0, which exporters of Keras ask: none is."""
-    value, bound = operator.traced(0), operator.floats(1)
-    tokens = all(
-        not tensor.call.inputs and "int" in str(tensor.call.layer.config.get("dtype"))
-        for tensor in value.tensors
-    )
-    if not tokens or np.any(bound > 0):
-        raise OperatorRefused(
-            "a comparison of tokens with 0", "another one",
-            "Train without comparisons inside the network.",
-        )  # fmt: skip
-    return [np.zeros((1,) * value.rank, dtype=bool)]
-
-
 LAYERS: Final[dict[str, Handler]] = {
     "Add": arithmetic("Add"),
     "BatchNormalization": _batch_normalization,
@@ -231,7 +217,7 @@ LAYERS: Final[dict[str, Handler]] = {
     "LayerNormalization": _layer_normalization,
     "LeakyRelu": applied_function("relu", negative_slope=("alpha", 0.01)),
     "MatMul": _matmul,
-    "Less": _less,
+    "Less": below_zero,
     "Max": several("Maximum"),
     "Mean": several("Average"),
     "Min": several("Minimum"),

@@ -15,6 +15,7 @@ from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.operator_reader.usual_operators.arithmetic import (
     applied_function,
     arithmetic,
+    below_zero,
     matrix_product,
     negative,
     power,
@@ -24,6 +25,7 @@ from edgernn_export.operator_reader.usual_operators.arithmetic import (
 from edgernn_export.operator_reader.values import Traced, is_constant
 from edgernn_export.tflite_reader.fused import with_function
 from edgernn_export.tflite_reader.shape_handlers import elements
+from edgernn_export.tflite_reader.wording import KERAS_FILE
 from edgernn_export.tflite_schema.codes import TensorType
 
 _AGAIN: Final = "Convert the network again."
@@ -123,6 +125,17 @@ def _cast(_: CallTrace, operator: Operator) -> Sequence[Any]:
     return [value]
 
 
+def _chosen(_: CallTrace, operator: Operator) -> Sequence[Any]:
+    """One of two values, by a condition that is the same for all elements."""
+    condition = operator.given(0)
+    if not is_constant(condition) or condition.dtype != np.bool_ or np.ptp(condition.astype(int)):
+        raise OperatorRefused(
+            "a condition that does not depend on the readings", "another one",
+            f"Train without masks and comparisons. {KERAS_FILE}",
+        )  # fmt: skip
+    return [operator.given(1 if condition.all() else 2)]
+
+
 LAYERS: Final[dict[str, Handler]] = {
     "ADD": _with_fused(arithmetic("Add")),
     "ADD_N": several("Add"),
@@ -137,6 +150,7 @@ LAYERS: Final[dict[str, Handler]] = {
     "GELU": _gelu,
     "HARD_SWISH": _function("hard_silu"),
     "LEAKY_RELU": applied_function("relu", negative_slope=("alpha", 0.0)),
+    "LESS": below_zero,
     "LOGISTIC": _function("sigmoid"),
     "MAXIMUM": several("Maximum"),
     "MINIMUM": several("Minimum"),
@@ -148,6 +162,8 @@ LAYERS: Final[dict[str, Handler]] = {
     "RELU6": _function("relu", max_value=6.0),
     "RELU_0_TO_1": _function("relu", max_value=1.0),
     "RELU_N1_TO_1": _function("clip", low=-1.0, high=1.0),
+    "SELECT": _chosen,
+    "SELECT_V2": _chosen,
     "SOFTMAX": _softmax,
     "SQRT": root,
     "SQUARE": _square,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 
+from edgernn.errors import DepartureWarning
 from edgernn.model.formats import FloatArray
 from edgernn_export.described.recurrent_layers import RecurrentForm, RecurrentWeights, recurrent
 from edgernn_export.keras_reader.stored.layer import StoredLayer
@@ -19,6 +21,8 @@ from edgernn_export.operator_reader.values import Traced, is_constant
 from edgernn_export.tflite_reader.fused import fused_function
 
 _AGAIN: Final = "Convert the network again."
+#: The limit of the cell state that the converter writes for every LSTM of Keras.
+_USUAL_CLIP: Final = 10.0
 _ZERO: Final = (
     "Convert it with the zero state as the first one: a session keeps the states of a stream."
 )
@@ -110,7 +114,7 @@ def _layer(
     trace: CallTrace, operator: Operator, places: _Places, *, backward: bool, second: bool
 ) -> tuple[StoredLayer, int]:
     """The layer of one direction, and the width of its outputs."""
-    _check(operator, places)
+    _check(trace, operator, places)
     rows = _Rows(operator, places)
     kind = "LSTM" if len(places.kernel) > 1 else "SimpleRNN"
     projection = None
@@ -171,7 +175,30 @@ class _Rows:
         return made
 
 
-def _check(operator: Operator, places: _Places) -> None:
+def _check_clip(trace: CallTrace, clip: float) -> None:
+    """Warn of a limit of the cell state that converters write and networks do not have.
+
+    Raises:
+        OperatorRefused: networks reach it.
+    """
+    if not clip > 0.0:
+        return
+    if clip < _USUAL_CLIP:
+        raise OperatorRefused(
+            f"cell_clip=0, or at least {_USUAL_CLIP:g}", f"cell_clip={clip:g}",
+            "Train without a clip of the cell state.",
+        )  # fmt: skip
+    if not trace.is_trial:
+        warnings.warn(
+            f"{trace.origin}: the file holds the cell state within ±{clip:g} (cell_clip), edgernn "
+            "does not. The outputs are the same while it stays within. A Keras LSTM has no such "
+            "limit; the converter adds it.",
+            DepartureWarning,
+            stacklevel=2,
+        )
+
+
+def _check(trace: CallTrace, operator: Operator, places: _Places) -> None:
     """Refuse what no cell computes.
 
     Raises:
@@ -183,11 +210,7 @@ def _check(operator: Operator, places: _Places) -> None:
             "an LSTM without layer normalization", "gains of it",
             "Train without it: edgernn normalizes the sums of readings and state separately.",
         )  # fmt: skip
-    clip = float(operator.attribute("cellClip", 0.0))
-    if clip > 0.0:
-        raise OperatorRefused(
-            "cell_clip=0", f"cell_clip={clip:g}", "Train without a clip of the cell state."
-        )
+    _check_clip(trace, float(operator.attribute("cellClip", 0.0)))
     if places.projection is not None:
         matrix, bias = (given(place) for place in places.projection)
         narrow = float(operator.attribute("projClip", 0.0))

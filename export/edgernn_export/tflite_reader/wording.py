@@ -66,6 +66,7 @@ _CURES: Final = {
     "LSTM": f"Convert it with UNIDIRECTIONAL_SEQUENCE_LSTM. {KERAS_FILE}",
     "RNN": f"Convert it with UNIDIRECTIONAL_SEQUENCE_RNN. {KERAS_FILE}",
     "IF": KERAS_FILE,
+    "NOT_EQUAL": f"If it is of a mask, pass the network without it. {KERAS_FILE}",
     "CALL_ONCE": KERAS_FILE,
 }
 

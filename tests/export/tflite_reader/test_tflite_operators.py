@@ -255,7 +255,7 @@ CASES = {
         for kind, fused in (("ADD", RELU), ("SUB", RELU), ("MUL", RELU6), ("DIV", RELU_N1_TO_1))
     },
     "a row SUB": (with_row, "SUB", "SubOptions", NONE, True),
-    **{f"FULLY_CONNECTED, {fused}": (connected, fused) for fused in (NONE, RELU, RELU_N1_TO_1, RELU6)},
+    **{f"FULLY_CONNECTED, {fused}": (connected, fused) for fused in range(TANH)},
     "FULLY_CONNECTED of joined axes": (connected_flat,),
     "MAXIMUM of a number": (bounded, "MAXIMUM"),
     "MINIMUM of a number": (bounded, "MINIMUM"),

@@ -181,3 +181,27 @@ def test_an_operator_is_what_the_interpreter_computes(name, wanted):
     if "time-major" in name:
         want = want.transpose(1, 0, 2)
     np.testing.assert_allclose(np.asarray(got).reshape(want.shape), want, atol=1e-5)
+
+
+def test_the_clip_of_converters_is_told():
+    made = lstm(np.random.default_rng(0), cell_clip=10.0)
+    with pytest.warns(DepartureWarning, match=r"operator 'y' .*within ±10 \(cell_clip\)"):
+        read_tflite(made)
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ({"cell_clip": 3.0}, "expected cell_clip=0, or at least 10, got cell_clip=3"),
+        ({"proj_clip": 1.0, "projected": True}, "expected proj_clip=0, got proj_clip=1"),
+        ({"norms": True}, "expected an LSTM without layer normalization, got gains of it"),
+        ({"function": 5}, "as its function, got SIGN_BIT"),
+        ({"peepholes": True, "projected": True}, "expected peepholes or a projection, got both"),
+    ],
+)
+def test_what_no_cell_computes_is_refused(form, text):
+    with pytest.raises(UnsupportedModelError) as caught:
+        read_tflite(lstm(np.random.default_rng(0), **form))
+    (reason,) = caught.value.reasons
+    assert reason.startswith("operator 'y' (UNIDIRECTIONAL_SEQUENCE_LSTM): ")
+    assert text in reason

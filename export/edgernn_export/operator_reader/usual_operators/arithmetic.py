@@ -138,3 +138,18 @@ def applied_function(name: str, **attributes: tuple[str, float]) -> Handler:
 def root(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     """A root, of the sum of two squares or of a variance."""
     return [layers.rooted(trace, operator.traced(0))]
+
+
+def below_zero(_: CallTrace, operator: Operator) -> Sequence[Any]:
+    """Whether tokens are below 0, which exporters of Keras ask: none is."""
+    value, bound = operator.traced(0), operator.floats(1)
+    tokens = all(
+        not tensor.call.inputs and "int" in str(tensor.call.layer.config.get("dtype"))
+        for tensor in value.tensors
+    )
+    if not tokens or np.any(bound > 0):
+        raise OperatorRefused(
+            "a comparison of tokens with 0", "another one",
+            "Train without comparisons inside the network.",
+        )  # fmt: skip
+    return [np.zeros((1,) * value.rank, dtype=bool)]

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.model.formats import FloatArray
+from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn_export.operator_reader.loops.step_algebra import (
     NoSum,
     ProductSum,
@@ -21,13 +22,21 @@ from edgernn_export.operator_reader.loops.step_algebra import (
 from edgernn_export.operator_reader.operators import Operator, OperatorNode, numbers
 from edgernn_export.operator_reader.values import OpenSize, Traced, is_constant
 from edgernn_export.tflite_reader.constants import axis_of, folded, slices_of
-from edgernn_export.tflite_reader.fused import fused_function
+from edgernn_export.tflite_schema.codes import ActivationFunctionType
 
-#: Functions of vectors.
+#: Functions of vectors; ramps, so that a part of a hard sigmoid is known as one.
 _FUNCTIONS: Final = {
-    "ELU": "elu", "HARD_SWISH": "hard_silu", "LOGISTIC": "sigmoid", "RELU": "relu",
-    "RELU6": "relu(max_value=6.0)", "RELU_N1_TO_1": "clip(low=-1.0, high=1.0)", "TANH": "tanh",
-}  # fmt: skip
+    kind: str(PointwiseFunction.of(name, **ends))
+    for kind, name, ends in (
+        ("ELU", "elu", {}),
+        ("HARD_SWISH", "hard_silu", {}),
+        ("LOGISTIC", "sigmoid", {}),
+        ("RELU", "relu", {}),
+        ("RELU6", "ramp", {"low": 0.0, "high": 6.0}),
+        ("RELU_N1_TO_1", "ramp", {"low": -1.0, "high": 1.0}),
+        ("TANH", "tanh", {}),
+    )
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -165,9 +174,15 @@ class StepValues:
 
     def fused(self, operator: Operator, value: ProductSum | float) -> ProductSum:
         """A result with the function that its operator is told."""
-        applied = fused_function(operator)
+        number = int(operator.attribute("fusedActivationFunction", 0))
         made = _whole(value)
-        return made if applied.name == "linear" else self.algebra.applied(str(applied), made)
+        if number == ActivationFunctionType.NONE:
+            return made
+        known = number in ActivationFunctionType.__members__.values()
+        function = _FUNCTIONS.get(ActivationFunctionType(number).name) if known else None
+        if function is None:
+            raise NoSum
+        return self.algebra.applied(function, made)
 
     def step_of(self, value: Traced, name: str) -> ProductSum:
         """The reading of the step at hand."""
@@ -356,6 +371,11 @@ def _reshaped(_: StepValues, operator: Operator) -> Sequence[Any]:
     return [made]
 
 
+def _expanded(_: StepValues, operator: Operator) -> Sequence[Any]:
+    value = operator.given(0)
+    return [StepPlace(value) if isinstance(value, StepCount) else _whole(value)]
+
+
 def _packed(_: StepValues, operator: Operator) -> Sequence[Any]:
     first, *rest = operator.inputs
     if not isinstance(first, StepCount):
@@ -385,7 +405,7 @@ _RULES: Final[dict[str, Callable[[StepValues, Operator], Sequence[Any]]]] = {
     "BATCH_MATMUL": _multiplied,
     "CONCATENATION": _joined,
     "DYNAMIC_UPDATE_SLICE": _put,
-    "EXPAND_DIMS": _reshaped,
+    "EXPAND_DIMS": _expanded,
     "FULLY_CONNECTED": _connected,
     "GATHER": _element,
     "LESS": _below,

@@ -14,7 +14,8 @@ from edgernn_export.operator_reader import recurrences
 from edgernn_export.operator_reader.loops.step_algebra import one_factor
 from edgernn_export.operator_reader.loops.written_cells import WrittenCell, written_cells
 from edgernn_export.operator_reader.operators import Handler, Operator, numbers
-from edgernn_export.operator_reader.selections import joined, last_step
+from edgernn_export.operator_reader.selections import joined
+from edgernn_export.operator_reader.shapes import unsqueezed
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.operator_reader.values import UNKNOWN, AxisKind, Traced, is_constant, size_of
 from edgernn_export.tflite_reader.loops.step_values import (
@@ -195,7 +196,7 @@ class _Run:
             raise _unknown_step(values, [name])
         made = self._made[found[0]].sequence("TBF")
         if rows.count == 1 and size_of(made.axes[0]) != 1:
-            return last_step(self._trace, made, 0)
+            return unsqueezed(self._made[found[0]].state(0, "BF"), [0])
         if rows.count != size_of(made.axes[0]) and not self._trace.is_trial:
             raise OperatorRefused("rows of all steps, or of one", f"{rows.count}", _CELLS)
         return replace(made, backward=self._backward)
