@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from edgernn.errors import DepartureWarning, UnsupportedModelError
 from edgernn_export.float_model.float_run import answers
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
 from edgernn_export.tflite_reader import read_tflite

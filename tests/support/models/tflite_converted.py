@@ -1,7 +1,7 @@
 """TFLite files of TensorFlow's converter, of Keras layers and of the form that Keras 2 wrote.
 
-As a script (`tflite_converted.py FOLDER`) it writes FOLDER/*.tflite, for each the readings that the
-interpreter was given, and what it answered, in .npz.
+As a script (`python -m tests.support.models.tflite_converted FOLDER`) it writes FOLDER/*.tflite,
+for each the readings that the interpreter was given, and what it answered, in .npz.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _keras_networks():
             layers.Dense(2, activation="softmax"),
             shape=(T,),
             dtype="int32",
-        ),  # fmt: skip
+        ),
         "residual": residual(),
         "masked": row(layers.Masking(), layers.GRU(4), layers.Dense(2)),
     }
@@ -102,6 +102,15 @@ def _fused_networks(tf, rng):
     }
 
 
+def _converted(tf, model, *, half=False, **settings):
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    for name, value in settings.items():
+        setattr(converter, name, value)
+    if half:
+        converter.target_spec.supported_types = [tf.float16]
+    return converter.convert()
+
+
 def _main(folder):
     import tensorflow as tf
 
@@ -110,19 +119,12 @@ def _main(folder):
         model.set_weights(
             [rng.normal(size=w.shape).astype(np.float32) / 2 for w in model.get_weights()]
         )
-        converter = tf.lite.TFLiteConverter.from_keras_model(model)
-        files[name] = converter.convert()
+        files[name] = _converted(tf, model)
         if name == "gru":
             model.save(folder / "gru.keras")
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            files["small_gru"] = converter.convert()
-            converter.representative_dataset = lambda: (
-                [rng.normal(size=(1, T, F)).astype(np.float32)] for _ in range(4)
-            )
-            files["integer_gru"] = converter.convert()
-            converter.representative_dataset = None
-            converter.target_spec.supported_types = [tf.float16]
-            files["half_gru"] = converter.convert()
+            small = {"optimizations": [tf.lite.Optimize.DEFAULT]}
+            files["small_gru"] = _converted(tf, model, **small)
+            files["half_gru"] = _converted(tf, model, half=True, **small)
     for name, network in _fused_networks(tf, rng).items():
         module = tf.Module()
         given = [tf.TensorSpec((1, T, F), tf.float32, name="x")]

@@ -1,7 +1,7 @@
 """TFLite models made by hand, and what the interpreter answers.
 
-As a script (`tflite_files.py FOLDER`) it runs every FOLDER/*.tflite over the arrays in the .npz
-beside it, in a process of its own, and writes what came out.
+As a script (`python -m tests.support.models.tflite_files FOLDER`) it runs every FOLDER/*.tflite
+over the arrays in the .npz beside it, in a process of its own, and writes what came out.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def interpreted(folder):
     """
     from tests.support.runtimes import run_python
 
-    run_python(str(Path(__file__)), str(folder))
+    run_python("-m", "tests.support.models.tflite_files", str(folder))
     found = {}
     for path in sorted(folder.glob("*.out.npz")):
         with np.load(path) as arrays:
