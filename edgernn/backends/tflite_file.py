@@ -72,6 +72,20 @@ def read_programs(path: Path) -> ProgramInterfaces:
     )
 
 
+def is_of_another_tool(path: Path) -> bool:
+    """Whether a .tflite file is whole, as far as its metadata tell, and edgernn did not write it.
+
+    Args:
+        path: a file that begins as .tflite files do.
+    """
+    if path.stat().st_size > MAX_FILE_BYTES:
+        return True
+    try:
+        return b"edgernn" not in dict(_metadata(Flatbuffer(path.read_bytes())))
+    except struct.error:
+        return False
+
+
 def read_either(path: Path) -> tuple[bytes, Interface | ProgramInterfaces]:
     """Read a file written by edgernn, of one model or of programs that share states.
 

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
+from edgernn.backends.tflite_file import is_of_another_tool
 from edgernn.errors import EdgeRnnError
 
 #: Bytes of the beginning that are looked at.
@@ -37,6 +38,8 @@ def trained_network(path: Path) -> str:
         return "a Keras model"
     if head.startswith(b"\x08") and b"edgernn" not in head[:64]:
         return "an ONNX model of another tool"
+    if head[4:8] == b"TFL3" and is_of_another_tool(path):
+        return "a TFLite model of another tool"
     if head[8:9] == b"{" and b'"edgernn' not in head:
         return "a file of weights"
     return ""

@@ -28,6 +28,7 @@ from edgernn_export.writers.c.layers import KERNELS
 from edgernn_export.writers.onnx.cells import RECURRENT
 from edgernn_export.writers.tflite.cells import EMIT
 from tests.documents.onnx_operators import onnx_section
+from tests.documents.tflite_operators import tflite_section
 
 #: Cells of the product, by module; those that tests register are not its own.
 CELLS: Final = tuple(
@@ -176,7 +177,8 @@ adjacent weights and scales:
 
 {others}.
 
-{onnx_section()}"""
+{onnx_section()}
+{tflite_section()}"""
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -23,114 +23,12 @@ from edgernn_export.tflite_schema.tables import (
     FlatTensorMap,
 )
 from tests.support.models.tflite_files import model_of, packed, rnn_of, tables_of
+from tests.support.models.tflite_networks import looped_tables, streamed_tables
 
 #: Bytes that reading a small file may take at its peak.
 MOST_BYTES = 64 << 20
 #: Integers that break what trusts them.
 NUMBERS = (-(2**31), -7, -1, 0, 1, 2, 3, 127, 255, 2**16, 2**31 - 1)
-LSTM = "UnidirectionalSequenceLSTMOptions"
-
-
-def _streamed(seed=0):
-    """Tables of a network of convolutions, an LSTM, and parts of its outputs."""
-    rng = np.random.default_rng(seed)
-
-    def weights(*shape):
-        return rng.normal(size=shape).astype(np.float32)
-
-    names = [f"{kind}{gate}" for kind in "kr" for gate in "ifgo"]
-    own = {name: weights(2, 3 if name[0] == "k" else 2) for name in names}
-    own |= {f"b{gate}": weights(2) for gate in "ifgo"}
-    given = [*names, None, None, None, *(f"b{gate}" for gate in "ifgo"), None, None]
-    own |= {
-        "pads": np.array([[0, 0], [2, 0], [0, 0]], np.int32), "one": np.array(1, np.int32),
-        "kernel": weights(3, 1, 3, 2), "bias": weights(3), "dense": weights(4, 2),
-        "two": np.array(2, np.int32), "three": np.array(1.5, np.float32),
-        "start": np.array([0, 0, 1], np.int32), "stop": np.array([1, 5, 4], np.int32),
-        "step": np.array([1, 1, 1], np.int32),
-    }  # fmt: skip
-    operators = [
-        ("PAD", ["x", "pads"], ["a"], "PadOptions"),
-        ("EXPAND_DIMS", ["a", "one"], ["b"], "ExpandDimsOptions"),
-        ("CONV_2D", ["b", "kernel", "bias"], ["c"], "Conv2DOptions",
-         {"padding": 1, "strideW": 1, "strideH": 1, "fusedActivationFunction": 1}),
-        ("SQUEEZE", ["c"], ["d"], "SqueezeOptions", {"squeezeDims": [1]}),
-        ("UNIDIRECTIONAL_SEQUENCE_LSTM", ["d", *given, "h", "m", *[None] * 4], ["e"], LSTM,
-         {"fusedActivationFunction": 4}),
-        ("MUL", ["e", "three"], ["f"], "MulOptions", {}),
-        ("FULLY_CONNECTED", ["f", "dense", None], ["g"], "FullyConnectedOptions",
-         {"keepNumDims": True}),
-        ("SPLIT", ["two", "g"], ["i", "j"], "SplitOptions", {"numSplits": 2}),
-        ("CONCATENATION", ["j", "i"], ["k"], "ConcatenationOptions", {"axis": 2}),
-        ("STRIDED_SLICE", ["k", "start", "stop", "step"], ["l"], "StridedSliceOptions",
-         {"beginMask": 3, "endMask": 3}),
-        ("TANH", ["l"], ["y"]),
-    ]  # fmt: skip
-    states = {"h": (1, 2), "m": (1, 2)}
-    return tables_of(operators, {"x": (1, 5, 2)}, ["y"], own, states)
-
-
-def _looped(seed=1):
-    """Tables of a loop that is a SimpleRNN, in the way of Keras 3."""
-    rng = np.random.default_rng(seed)
-    own = {
-        "zero": np.array(0, np.int32), "rows": np.zeros((5, 1, 2), np.float32),
-        "begin": np.zeros((1, 2), np.float32), "order": np.array([5, 1, 3], np.int32),
-        "back": np.array([1, 5, 2], np.int32),
-    }  # fmt: skip
-    carried = ["zero", "rows", "begin", "turned"]
-    model = tables_of(
-        [
-            ("RESHAPE", ["x", "order"], ["turned"], "ReshapeOptions", {}),
-            ("WHILE", carried, ["n", "made", "last", "same"], "WhileOptions",
-             {"condSubgraphIndex": 1, "bodySubgraphIndex": 2}),
-            ("RESHAPE", ["made", "back"], ["y"], "ReshapeOptions", {}),
-        ],
-        {"x": (1, 5, 3)}, ["y"], own,
-    )  # fmt: skip
-    given = {
-        "n": ((), np.int32), "made": ((5, 1, 2), np.float32), "h": ((1, 2), np.float32),
-        "turned": ((5, 1, 3), np.float32),
-    }  # fmt: skip
-    condition = tables_of(
-        [("LESS", ["n", "five"], ["on"], "LessOptions")], given, ["on"],
-        {"five": np.array(5, np.int32)},
-    )  # fmt: skip
-    body = tables_of(
-        [
-            ("ADD", ["n", "one"], ["next"], "AddOptions", {}),
-            ("GATHER", ["turned", "n"], ["x"], "GatherOptions", {}),
-            ("FULLY_CONNECTED", ["x", "k", "b"], ["p"], "FullyConnectedOptions", {}),
-            ("FULLY_CONNECTED", ["h", "r", None], ["q"], "FullyConnectedOptions", {}),
-            ("ADD", ["p", "q"], ["s"], "AddOptions", {}),
-            ("TANH", ["s"], ["new"]),
-            ("PACK", ["n", "zero", "zero"], ["place"], "PackOptions", {"valuesCount": 3}),
-            ("EXPAND_DIMS", ["new", "zero"], ["wide"], "ExpandDimsOptions"),
-            ("DYNAMIC_UPDATE_SLICE", ["made", "wide", "place"], ["more"]),
-        ],
-        given, ["next", "more", "new", "turned"],
-        {
-            "one": np.array(1, np.int32), "zero": np.array(0, np.int32),
-            "k": rng.normal(size=(2, 3)).astype(np.float32), "b": np.ones(2, np.float32),
-            "r": rng.normal(size=(2, 2)).astype(np.float32),
-        },
-    )  # fmt: skip
-    for graph in (condition, body):
-        _appended(model, graph)
-    return model
-
-
-def _appended(model, other):
-    """Put the graph of another model behind those of a model."""
-    codes, buffers = len(model.operatorCodes), len(model.buffers)
-    (graph,) = other.subgraphs
-    for operator in graph.operators:
-        operator.opcodeIndex += codes
-    for tensor in graph.tensors:
-        tensor.buffer += buffers if tensor.buffer else 0
-    model.operatorCodes += other.operatorCodes
-    model.buffers += other.buffers
-    model.subgraphs.append(graph)
 
 
 def _of_bytes(data, draw):
@@ -194,7 +92,7 @@ def _of_fields(model, draw):
 
 def _fuzz(seeds):
     """Read a mutation for every seed; how many were read, and how many refused."""
-    bases = (_streamed, _looped)
+    bases = (streamed_tables, looped_tables)
     whole = [packed(base()) for base in bases]
     counts = {"read": 0, "refused": 0}
     for seed in seeds:
@@ -210,7 +108,7 @@ def _fuzz(seeds):
     return counts
 
 
-@pytest.mark.parametrize("base", [_streamed, _looped])
+@pytest.mark.parametrize("base", [streamed_tables, looped_tables])
 def test_the_files_that_are_damaged_here_are_good(base):
     read_tflite(packed(base()))
 
@@ -241,7 +139,7 @@ def _refused(data):
 
 
 def test_a_truncated_file():
-    data = packed(_streamed())
+    data = packed(streamed_tables())
     assert _refused(data[: len(data) // 2]) == [
         "model.tflite: expected offsets inside the file, got a damaged or truncated file. Convert "
         "or copy the file again."
@@ -251,7 +149,7 @@ def test_a_truncated_file():
 
 def test_tables_that_overlap():
     """A thousand graphs that are one graph of a thousand tensors."""
-    graph = FlatSubGraph(tensors=_streamed().subgraphs[0].tensors * 20)
+    graph = FlatSubGraph(tensors=streamed_tables().subgraphs[0].tensors * 20)
     data = bytearray(packed(FlatModel(version=3, subgraphs=[graph] * 20)))
     table = struct.unpack_from("<I", data)[0]
     vtable = table - struct.unpack_from("<i", data, table)[0]
@@ -264,7 +162,7 @@ def test_tables_that_overlap():
 
 
 def test_sizes_beyond_the_data():
-    model = _streamed()
+    model = streamed_tables()
     kernel = next(one for one in model.subgraphs[0].tensors if one.name == b"kernel")
     kernel.shape = [2**30, 2**30, 3, 2]
     (reason,) = _refused(packed(model))
@@ -290,7 +188,7 @@ def test_operators_in_a_circle():
 
 
 def test_a_loop_that_is_its_own_body():
-    model = _looped()
+    model = looped_tables()
     while_loop = model.subgraphs[0].operators[1]
     while_loop.builtinOptions.bodySubgraphIndex = 0
     assert "(WHILE): expected a body for what the loop carries" in _refused(packed(model))[0]
@@ -299,7 +197,7 @@ def test_a_loop_that_is_its_own_body():
 
 
 def test_a_loop_over_some_of_the_readings():
-    model = _looped()
+    model = looped_tables()
     five = next(one for one in model.subgraphs[1].tensors if one.name == b"five")
     model.buffers[five.buffer].data = np.array(4, np.int32).tobytes()
     (reason,) = _refused(packed(model))
@@ -307,7 +205,7 @@ def test_a_loop_over_some_of_the_readings():
 
 
 def test_a_loop_of_another_cell():
-    model = _looped()
+    model = looped_tables()
     for operator in model.subgraphs[2].operators:
         if model.operatorCodes[operator.opcodeIndex].builtinCode == 28:  # TANH
             model.operatorCodes[operator.opcodeIndex].builtinCode = 101  # ABS
@@ -320,7 +218,7 @@ def test_a_loop_of_another_cell():
 
 
 def test_several_signatures():
-    model = _streamed()
+    model = streamed_tables()
     entry = FlatSignature(
         inputs=[FlatTensorMap(name=b"in", tensorIndex=0)], outputs=[], signatureKey=b"first"
     )
@@ -331,14 +229,14 @@ def test_several_signatures():
 
 
 def test_files_of_edgernn_are_quantized_already():
-    model = _streamed()
+    model = streamed_tables()
     model.metadata = [FlatMetadata(name=b"edgernn", buffer=0)]
     (reason,) = _refused(packed(model))
     assert reason.endswith("It is quantized already: pass the network it was made from.")
 
 
 def test_networks_of_integers_are_refused():
-    model = _streamed()
+    model = streamed_tables()
     given = model.subgraphs[0].tensors[0]
     given.type, given.quantization = 9, FlatQuantization(scale=[0.1], zeroPoint=[3])
     assert _refused(packed(model)) == [
@@ -348,7 +246,7 @@ def test_networks_of_integers_are_refused():
 
 
 def test_names_that_are_no_text():
-    model = _streamed()
+    model = streamed_tables()
     model.subgraphs[0].tensors[0].name = b"\xff\xfe"
     assert "expected texts in UTF-8" in _refused(packed(model))[0]
 
@@ -364,14 +262,14 @@ def test_a_thousand_operators_in_a_row():
 
 
 def test_buffers_of_no_bytes_are_no_weights():
-    model = _streamed()
+    model = streamed_tables()
     model.buffers = [FlatBuffer()] * len(model.buffers)
     assert all("Convert the network again" in one or "weights" in one or "inputs" in one
                for one in _refused(packed(model)))  # fmt: skip
 
 
 def test_frameworks_are_not_needed(monkeypatch):
-    data = packed(_streamed())
+    data = packed(streamed_tables())
     for name in ("flatbuffers", "h5py", "keras", "onnx", "tensorflow", "torch"):
         monkeypatch.setitem(sys.modules, name, None)
     read_tflite(data)

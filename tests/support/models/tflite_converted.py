@@ -102,6 +102,10 @@ def _fused_networks(tf, rng):
     }
 
 
+def _named(network):
+    return lambda x: {"y": network(x)}
+
+
 def _converted(tf, model, *, half=False, **settings):
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     for name, value in settings.items():
@@ -128,7 +132,7 @@ def _main(folder):
     for name, network in _fused_networks(tf, rng).items():
         module = tf.Module()
         given = [tf.TensorSpec((1, T, F), tf.float32, name="x")]
-        module.run = tf.function(lambda x, run=network: {"y": run(x)}, given, autograph=False)
+        module.run = tf.function(_named(network), given, autograph=False)
         with tempfile.TemporaryDirectory() as place:
             tf.saved_model.save(module, place, signatures=module.run)
             files[name] = tf.lite.TFLiteConverter.from_saved_model(place).convert()
