@@ -26,7 +26,7 @@ from edgernn_export.tflite_reader.file import (
     plain,
 )
 from edgernn_export.tflite_reader.layer_handlers import LAYERS
-from edgernn_export.tflite_reader.loops.step_values import LoopGraph
+from edgernn_export.tflite_reader.loops.loop_records import LoopGraph
 from edgernn_export.tflite_reader.loops.while_loops import WHILE
 from edgernn_export.tflite_reader.recurrent_handlers import RECURRENT
 from edgernn_export.tflite_reader.shape_handlers import SHAPES

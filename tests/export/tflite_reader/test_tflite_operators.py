@@ -291,6 +291,25 @@ def made(name):
     return maker(rng, *arguments)
 
 
+def of_8_bits(rng, scale, *, real):
+    """Weights of 8 bits beside real vectors, or the real numbers that they stand for."""
+    codes = rng.integers(-127, 128, (4, F)).astype(np.int8)
+    own = {"k": (codes * np.array(scale)[:, None]).astype(np.float32) if real else codes}
+    operator = (
+        "FULLY_CONNECTED", ["x", "k", None], ["a"], "FullyConnectedOptions", {"keepNumDims": True}
+    )  # fmt: skip
+    return before_rnn(rng, [operator], own, quantized={} if real else {"k": scale})
+
+
+@pytest.mark.parametrize("scale", [[0.01], [0.01, 0.02, 0.005, 0.03]])
+def test_weights_of_8_bits_are_the_numbers_they_stand_for(scale):
+    found, wanted = (
+        read_tflite(of_8_bits(np.random.default_rng(1), scale, real=real)) for real in (False, True)
+    )
+    xs = np.random.default_rng(2).normal(size=(1, T, F))
+    np.testing.assert_allclose(answers(found, xs), answers(wanted, xs), atol=1e-6)
+
+
 @pytest.fixture(scope="module")
 def wanted(tmp_path_factory):
     """Streams, and what the interpreter answers, by case."""

@@ -35,7 +35,9 @@ def _keras_networks():
         "hard_lstm": row(
             layers.LSTM(4, activation="relu", recurrent_activation="hard_sigmoid"), layers.Dense(2)
         ),
-        "gru": row(layers.GRU(4, return_sequences=True), layers.Dense(2)),
+        "gru": row(
+            layers.GRU(24, return_sequences=True), layers.Dense(2)
+        ),  # 8 bits need 1024 weights
         "gru_before": row(layers.GRU(4, reset_after=False), layers.Dense(2)),
         "rnn": row(layers.SimpleRNN(4, return_sequences=True), layers.Dense(2)),
         "cells": row(

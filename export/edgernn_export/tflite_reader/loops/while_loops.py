@@ -18,14 +18,14 @@ from edgernn_export.operator_reader.selections import joined
 from edgernn_export.operator_reader.shapes import unsqueezed
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.operator_reader.values import UNKNOWN, AxisKind, Traced, is_constant, size_of
-from edgernn_export.tflite_reader.loops.step_values import (
+from edgernn_export.tflite_reader.loops.loop_records import (
     LoopGraph,
     StepCount,
     StepLimit,
-    StepValues,
     StoredRows,
     Unknown,
 )
+from edgernn_export.tflite_reader.loops.step_values import StepValues
 from edgernn_export.tflite_reader.wording import KERAS_FILE
 
 _AGAIN: Final = "Convert the network again."
