@@ -195,7 +195,7 @@ class Flatbuffer:
 
     def follow(self, at: int) -> int:
         """The position a forward offset points to."""
-        return at + self.read("I", at)
+        return at + int(self.read("I", at))
 
     def field(self, table: int, slot: int) -> int | None:
         """Position of a table's field, None where it is absent."""

@@ -1,6 +1,6 @@
 """Read TFLite files of float networks: the flatbuffer, its weights, and what its operators do.
 
-No runtime and no other package is needed.
+numpy is all it needs.
 """
 
 from __future__ import annotations

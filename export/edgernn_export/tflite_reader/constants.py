@@ -154,7 +154,7 @@ def _packed(operator: Operator) -> list[_Array]:
 
 def _reshaped(operator: Operator) -> list[_Array]:
     told = operator.attribute("newShape") if operator.given(1) is None else operator.integers(1)
-    return [operator.constant(0).reshape(told)]
+    return [operator.constant(0).reshape(list(told or ()))]
 
 
 def _transposed(operator: Operator) -> list[_Array]:

@@ -92,16 +92,16 @@ class TfliteFile:
         if tensor.sparsity is not None:
             refuse(owner, "dense weights", "sparse ones", "Convert the network without sparsity.")
         data, count = self._data(tensor), math.prod(shape)
+        values = None
         if tensor.type == TensorType.INT4:
             values = _nibbles(data, count)
         else:
             dtype = _DTYPES.get(tensor.type)  # type: ignore[call-overload]
             if dtype is None:
                 refuse(owner, "numbers", f"elements of type {type_name(tensor)}", AGAIN)
-            values = data if len(data) != count * np.dtype(dtype).itemsize else (
-                np.frombuffer(data, dtype)
-            )  # fmt: skip
-        if len(values) != count or not isinstance(values, np.ndarray):
+            if len(data) == count * np.dtype(dtype).itemsize:
+                values = np.frombuffer(data, dtype)
+        if values is None or len(values) != count:
             got = f"{len(data)} bytes for shape {shape!r:.80}"
             refuse(owner, "as many values as their shape says", got, AGAIN)
         values = values.reshape(shape)
@@ -201,7 +201,7 @@ def _signature(model: FlatModel, name: str) -> tuple[int, dict[int, str]]:
 
 
 def _check_indices(file: TfliteFile) -> None:
-    """Refuse references to tensors that are not there."""
+    """Refuse references to missing tensors."""
     for graph in file.model.subgraphs or ():
         count = len(graph.tensors or ())
         listed = [*(graph.inputs or ()), *(graph.outputs or ())]
@@ -231,7 +231,7 @@ def _check_real(file: TfliteFile) -> None:
 
 
 def _nibbles(data: memoryview, count: int) -> NDArray[Any]:
-    """Integers of 4 bits, two in each byte, the first one in its lower half."""
+    """4-bit integers, two in each byte, the first one in its lower half."""
     pairs = np.frombuffer(data, np.uint8)
     both = np.stack([pairs & 15, pairs >> 4], axis=1).reshape(-1)
     if len(pairs) == -(-count // 2):

@@ -44,12 +44,21 @@ def fused_function(
         told = number in ActivationFunctionType.__members__.values()
         got = ActivationFunctionType(number).name if told else f"number {number}"
         raise OperatorRefused(
-            f"one of {names} as its function", got, "Train with an operator of its own for it."
+            f"one of {names} as its function", got, "Train with a separate layer for it."
         )
     return found  # type: ignore[no-any-return]
 
 
 def with_function(trace: CallTrace, operator: Operator, value: Traced) -> Traced:
-    """The result of an operator with the function that it is told."""
+    """The result of an operator that is not recurrent, with the function that it is told.
+
+    Args:
+        trace: takes calls.
+        operator: the operator.
+        value: its result before.
+
+    Raises:
+        OperatorRefused: edgernn does not have the function.
+    """
     applied = fused_function(operator, _CLIPS)
     return value if applied.name == "linear" else layers.function(trace, value, applied)

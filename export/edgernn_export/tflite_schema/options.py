@@ -1,4 +1,4 @@
-"""What single operators are told beside their tensors; a part of the TFLite schema."""
+"""What single operators are told besides their tensors; a part of the TFLite schema."""
 
 from __future__ import annotations
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import struct
 import types
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import fields
 from functools import cache
-from typing import Any, Final, TypeVar, get_args, get_type_hints
+from typing import Any, Final, TypeVar, cast, get_args, get_type_hints
 
 import numpy as np
 
@@ -109,9 +109,9 @@ class _Reading:
 
 
 @cache
-def _target(kind: type[FlatTable], name: str) -> type[FlatTable]:
+def _target(kind: Hashable, name: str) -> type[FlatTable]:
     """The kind of table that a field refers to."""
-    found = get_type_hints(kind)[name]
+    found = get_type_hints(cast("type[FlatTable]", kind))[name]
     while isinstance(found, types.UnionType | types.GenericAlias):
         found = get_args(found)[0]
     target: type[FlatTable] = found

@@ -191,9 +191,9 @@ def test_a_loop_that_is_its_own_body():
     model = looped_tables()
     while_loop = model.subgraphs[0].operators[1]
     while_loop.builtinOptions.bodySubgraphIndex = 0
-    assert "(WHILE): expected a body for what the loop carries" in _refused(packed(model))[0]
+    assert "(WHILE): expected a body for what the loop passes on" in _refused(packed(model))[0]
     while_loop.builtinOptions.bodySubgraphIndex = 99
-    assert "(WHILE): expected a body for what the loop carries" in _refused(packed(model))[0]
+    assert "(WHILE): expected a body for what the loop passes on" in _refused(packed(model))[0]
 
 
 def test_a_loop_over_some_of_the_readings():

@@ -26,7 +26,7 @@ def matrix_product(trace: CallTrace, left: Any, right: Any) -> Traced:
         right: a constant [I, O], or a value [..., I, N].
 
     Raises:
-        OperatorRefused: neither is a constant matrix.
+        OperatorRefused: there is no constant matrix, or no value.
     """
     if isinstance(left, Traced) and is_constant(right):
         kernel, value, place = numbers(right), left, left.rank - 1

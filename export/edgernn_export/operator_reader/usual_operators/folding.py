@@ -132,5 +132,7 @@ def place_of(axis: int, rank: int) -> int:
 def quotient(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
     """First divided by second; integers are truncated."""
     if first.dtype.kind in "iu" and second.dtype.kind in "iu":
-        return np.trunc(first / second).astype(first.dtype)
-    return first / second
+        whole: NDArray[Any] = np.trunc(first / second).astype(first.dtype)
+        return whole
+    exact: NDArray[Any] = first / second
+    return exact

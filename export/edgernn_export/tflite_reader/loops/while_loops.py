@@ -25,7 +25,7 @@ from edgernn_export.tflite_reader.loops.loop_records import (
     StoredRows,
     Unknown,
 )
-from edgernn_export.tflite_reader.loops.step_values import StepValues
+from edgernn_export.tflite_reader.loops.loop_values import LoopValues
 from edgernn_export.tflite_reader.wording import KERAS_FILE
 
 _AGAIN: Final = "Convert the network again."
@@ -34,7 +34,7 @@ _CELLS: Final = f"Train with SimpleRNN, GRU or LSTM layers, without masks. {KERA
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Loop:
-    """What a loop carries from step to step.
+    """What a loop passes on from step to step.
 
     Attributes:
         body: what it runs.
@@ -58,10 +58,10 @@ class _Loop:
 
 
 def _loop_of(operator: Operator) -> _Loop:
-    """The loop, with what it carries told apart."""
+    """The loop, with what it passes on told apart."""
     body, starts = operator.attribute("body"), operator.inputs
     if not isinstance(body, LoopGraph) or not len(body.inputs) == len(body.outputs) == len(starts):
-        raise OperatorRefused("a body for what the loop carries", "another one", _AGAIN)
+        raise OperatorRefused("a body for what the loop passes on", "another one", _AGAIN)
     loop = _Loop(body=body)
     for place, (name, start) in enumerate(zip(body.inputs, starts, strict=True)):
         if body.outputs[place] == name:
@@ -99,7 +99,7 @@ def _while(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     settled: dict[str, int] = {}
     left = set(range(len(loop.states)))
     while True:
-        values = StepValues(loop.body, loop.given, settled)
+        values = LoopValues(loop.body, loop.given, settled)
         _check_steps(trace, operator, loop, values)
         cells = written_cells(
             values.algebra,
@@ -124,7 +124,7 @@ def _while(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     return [loop.results.get(place, UNKNOWN) for place in range(len(loop.body.outputs))]
 
 
-def _check_steps(trace: CallTrace, operator: Operator, loop: _Loop, values: StepValues) -> None:
+def _check_steps(trace: CallTrace, operator: Operator, loop: _Loop, values: LoopValues) -> None:
     """Refuse loops that do not take every reading once, in order."""
     for place in loop.counters:
         before, after = (values.of(names[place]) for names in (loop.body.inputs, loop.body.outputs))
@@ -140,7 +140,7 @@ def _check_steps(trace: CallTrace, operator: Operator, loop: _Loop, values: Step
         name: loop.given[inner]
         for name, inner in zip(condition.inputs, loop.body.inputs, strict=False)
     }
-    limit = StepValues(condition, given, {}).of(condition.outputs[0])
+    limit = LoopValues(condition, given, {}).of(condition.outputs[0])
     sizes = {value.sizes[0] for value in values.readings.values()}
     bounds = limit.bounds if isinstance(limit, StepLimit) else ()
     good = len(sizes) == 1 and bounds and all({bound} == sizes for _, bound in bounds)
@@ -159,7 +159,7 @@ class _Run:
         self._backward = False
 
     def cell(
-        self, cell: WrittenCell, values: StepValues, starts: Sequence[Any], name: str
+        self, cell: WrittenCell, values: LoopValues, starts: Sequence[Any], name: str
     ) -> recurrences.Recurrence:
         """A cell over all steps; its new state has a name in the body."""
         trace = self._trace
@@ -183,7 +183,7 @@ class _Run:
         self._made[name] = made
         return made
 
-    def rows(self, values: StepValues, name: str) -> Any:
+    def rows(self, values: LoopValues, name: str) -> Any:
         """What the loop fills rows with: the outputs of all steps, or of the last one."""
         rows = values.of(name)
         if not isinstance(rows, StoredRows):  # one row alone, which each step replaces
@@ -201,7 +201,7 @@ class _Run:
             raise OperatorRefused("rows of all steps, or of one", f"{rows.count}", _CELLS)
         return replace(made, backward=self._backward)
 
-    def _value(self, name: str, values: StepValues) -> Traced:
+    def _value(self, name: str, values: LoopValues) -> Traced:
         if name in self._made:
             return self._made[name].sequence("TBF")
         value = values.readings.get(name)
@@ -233,7 +233,7 @@ def _first_states(starts: Sequence[Any]) -> FloatArray | None:
     return np.concatenate(parts) if any(part.any() for part in parts) else None
 
 
-def _unknown_step(values: StepValues, names: Sequence[str]) -> OperatorRefused:
+def _unknown_step(values: LoopValues, names: Sequence[str]) -> OperatorRefused:
     unknown = [value.kind for name in names if isinstance(value := values.of(name), Unknown)]
     got = f"one with {unknown[0]}" if unknown else "a step of another cell"
     return OperatorRefused("a body that is one step of a SimpleRNN, GRU or LSTM", got, _CELLS)

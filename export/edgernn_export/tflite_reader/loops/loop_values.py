@@ -46,7 +46,7 @@ _FUNCTIONS: Final = {
 }
 
 
-class StepValues:
+class LoopValues:
     """The values of a graph of a loop.
 
     Attributes:
@@ -154,7 +154,7 @@ def _number(value: Any) -> int:
     return int(value.reshape(()))
 
 
-def _connected(run: StepValues, operator: Operator) -> Sequence[Any]:
+def _connected(run: LoopValues, operator: Operator) -> Sequence[Any]:
     value, matrix = operator.given(0), _matrix(operator.given(1))
     parts = value if isinstance(value, list) else _whole(value)
     made: ProductSum | float = run.algebra.multiplied(matrix, parts)
@@ -163,7 +163,7 @@ def _connected(run: StepValues, operator: Operator) -> Sequence[Any]:
     return [run.fused(operator, made)]
 
 
-def _multiplied(run: StepValues, operator: Operator) -> Sequence[Any]:
+def _multiplied(run: LoopValues, operator: Operator) -> Sequence[Any]:
     matrix = _matrix(operator.given(1))
     value = operator.given(0)
     parts = value if isinstance(value, list) else _whole(value)
@@ -171,7 +171,7 @@ def _multiplied(run: StepValues, operator: Operator) -> Sequence[Any]:
     return [run.algebra.multiplied(matrix if turned else matrix.T, parts)]
 
 
-def _sum(run: StepValues, operator: Operator) -> Sequence[Any]:
+def _sum(run: LoopValues, operator: Operator) -> Sequence[Any]:
     first, second = operator.given(0), operator.given(1)
     if isinstance(second, StepCount):
         first, second = second, first
@@ -180,21 +180,21 @@ def _sum(run: StepValues, operator: Operator) -> Sequence[Any]:
     return [run.fused(operator, added(_operand(first), _operand(second), 1.0))]
 
 
-def _difference(run: StepValues, operator: Operator) -> Sequence[Any]:
-    pair = (_operand(operator.given(index)) for index in (0, 1))
-    return [run.fused(operator, added(*pair, -1.0))]
+def _difference(run: LoopValues, operator: Operator) -> Sequence[Any]:
+    first, second = (_operand(operator.given(index)) for index in (0, 1))
+    return [run.fused(operator, added(first, second, -1.0))]
 
 
-def _product(run: StepValues, operator: Operator) -> Sequence[Any]:
+def _product(run: LoopValues, operator: Operator) -> Sequence[Any]:
     first, second = (_operand(operator.given(index)) for index in (0, 1))
     return [run.fused(operator, run.algebra.product(first, second))]
 
 
-def _negative(_: StepValues, operator: Operator) -> Sequence[Any]:
+def _negative(_: LoopValues, operator: Operator) -> Sequence[Any]:
     return [times(_whole(operator.given(0)), -1.0)]
 
 
-def _split(run: StepValues, operator: Operator) -> Sequence[Any]:
+def _split(run: LoopValues, operator: Operator) -> Sequence[Any]:
     value, count = _whole(operator.given(1)), len(operator.node.outputs)
     if axis_of(operator.integers(0), 2) != 1 or not value.width or value.width % count:
         raise NoSum
@@ -202,7 +202,7 @@ def _split(run: StepValues, operator: Operator) -> Sequence[Any]:
     return [run.algebra.rows(value, n * size, (n + 1) * size) for n in range(count)]
 
 
-def _slice(run: StepValues, operator: Operator) -> Sequence[Any]:
+def _slice(run: LoopValues, operator: Operator) -> Sequence[Any]:
     value = operator.given(0)
     if isinstance(value, Traced):
         return [_reading(run, operator, value)]
@@ -225,7 +225,7 @@ def _slice(run: StepValues, operator: Operator) -> Sequence[Any]:
     return [run.algebra.rows(made, first, last)]
 
 
-def _reading(run: StepValues, operator: Operator, value: Traced) -> ProductSum:
+def _reading(run: LoopValues, operator: Operator, value: Traced) -> ProductSum:
     """A step of the readings, as STRIDED_SLICE takes it."""
     start, stop = operator.given(1), operator.given(2)
     at_hand = isinstance(start, StepPlace) and start.count == StepCount() and not any(start.rest)
@@ -243,7 +243,7 @@ def _reading(run: StepValues, operator: Operator, value: Traced) -> ProductSum:
     return run.step_of(value, operator.node.outputs[0])
 
 
-def _element(run: StepValues, operator: Operator) -> Sequence[Any]:
+def _element(run: LoopValues, operator: Operator) -> Sequence[Any]:
     """The reading of the step at hand, as GATHER takes it."""
     value, axis = operator.given(0), int(operator.attribute("axis", 0))
     if not isinstance(value, Traced) or operator.given(1) != StepCount() or axis:
@@ -267,7 +267,7 @@ def _rows_beside(operator: Operator, rows: StoredRows) -> StoredRows:
     raise NoSum
 
 
-def _joined(_: StepValues, operator: Operator) -> Sequence[Any]:
+def _joined(_: LoopValues, operator: Operator) -> Sequence[Any]:
     values, axis = operator.inputs, int(operator.attribute("axis", 0))
     if isinstance(values[0], StepPlace) and all(map(is_constant, values[1:])):
         rest = [int(one) for value in values[1:] for one in value.reshape(-1)]
@@ -282,7 +282,7 @@ def _joined(_: StepValues, operator: Operator) -> Sequence[Any]:
     return [[_whole(value) for value in values]]
 
 
-def _put(_: StepValues, operator: Operator) -> Sequence[Any]:
+def _put(_: LoopValues, operator: Operator) -> Sequence[Any]:
     rows, place = operator.given(0), operator.given(2)
     good = isinstance(rows, StoredRows) and rows.part == "all" and not rows.written
     if not good or not isinstance(place, StepPlace) or place.count != StepCount():
@@ -292,7 +292,7 @@ def _put(_: StepValues, operator: Operator) -> Sequence[Any]:
     return [StoredRows(rows.count, "all", operator.node.inputs[1].name)]
 
 
-def _reshaped(_: StepValues, operator: Operator) -> Sequence[Any]:
+def _reshaped(_: LoopValues, operator: Operator) -> Sequence[Any]:
     value, sizes = operator.given(0), operator.given(1)
     if isinstance(value, StepCount):
         return [StepPlace(value)]
@@ -304,26 +304,26 @@ def _reshaped(_: StepValues, operator: Operator) -> Sequence[Any]:
     return [made]
 
 
-def _expanded(_: StepValues, operator: Operator) -> Sequence[Any]:
+def _expanded(_: LoopValues, operator: Operator) -> Sequence[Any]:
     value = operator.given(0)
     return [StepPlace(value) if isinstance(value, StepCount) else _whole(value)]
 
 
-def _packed(_: StepValues, operator: Operator) -> Sequence[Any]:
+def _packed(_: LoopValues, operator: Operator) -> Sequence[Any]:
     first, *rest = operator.inputs
     if not isinstance(first, StepCount):
         raise NoSum
     return [StepPlace(first, tuple(_number(one) for one in rest))]
 
 
-def _below(_: StepValues, operator: Operator) -> Sequence[Any]:
+def _below(_: LoopValues, operator: Operator) -> Sequence[Any]:
     count, bound = operator.given(0), operator.given(1)
     if not isinstance(count, StepCount) or not is_constant(bound) or bound.size != 1:
         raise NoSum
     return [StepLimit(((count.offset, bound.reshape(-1)[0]),))]
 
 
-def _both(_: StepValues, operator: Operator) -> Sequence[Any]:
+def _both(_: LoopValues, operator: Operator) -> Sequence[Any]:
     found: tuple[tuple[int, Any], ...] = ()
     for value in operator.inputs:
         if isinstance(value, StepLimit):
@@ -333,7 +333,7 @@ def _both(_: StepValues, operator: Operator) -> Sequence[Any]:
     return [StepLimit(found)]
 
 
-_RULES: Final[dict[str, Callable[[StepValues, Operator], Sequence[Any]]]] = {
+_RULES: Final[dict[str, Callable[[LoopValues, Operator], Sequence[Any]]]] = {
     "ADD": _sum,
     "BATCH_MATMUL": _multiplied,
     "CONCATENATION": _joined,
