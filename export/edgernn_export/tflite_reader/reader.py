@@ -201,7 +201,7 @@ def _node(
     *,
     inside: bool = False,
 ) -> OperatorNode:
-    """An operator with its options as attributes; a loop with its graphs, except inside another loop."""
+    """An operator with its options as attributes; a loop inside a loop has no graphs."""
     operator = (graph.operators or [])[place]
     kind = file.kind(operator)
     tensors = graph.tensors or []

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import struct
 import types
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
-from typing import Any, Final, TypeVar, cast, get_args, get_type_hints
+from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 import numpy as np
 
@@ -61,6 +61,7 @@ class _Reading:
         if self._tables_left < 0:
             raise struct.error("too many tables")
         given: dict[str, Any] = {}
+        own: Any = kind
         for slot, entry in enumerate(fields(kind)):
             place = self.file.field(at, slot)
             if place is None:
@@ -70,9 +71,9 @@ class _Reading:
                 union = _UNIONS.get(given.get(f"{entry.name}Type", 0), FlatTable)
                 given[entry.name] = self.table(union, self.file.follow(place))
             elif of == "table":
-                given[entry.name] = self.table(_target(kind, entry.name), self.file.follow(place))
+                given[entry.name] = self.table(_target(own, entry.name), self.file.follow(place))
             elif of == "tables":
-                given[entry.name] = self._tables(_target(kind, entry.name), at, slot)
+                given[entry.name] = self._tables(_target(own, entry.name), at, slot)
             elif of in ("bytes", "text"):
                 start, end = self.file.span(at, slot)
                 self._take(end - start)
@@ -109,9 +110,9 @@ class _Reading:
 
 
 @cache
-def _target(kind: Hashable, name: str) -> type[FlatTable]:
+def _target(kind: Any, name: str) -> type[FlatTable]:
     """The kind of table that a field refers to."""
-    found = get_type_hints(cast("type[FlatTable]", kind))[name]
+    found = get_type_hints(kind)[name]
     while isinstance(found, types.UnionType | types.GenericAlias):
         found = get_args(found)[0]
     target: type[FlatTable] = found
