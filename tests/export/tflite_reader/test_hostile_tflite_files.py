@@ -115,7 +115,7 @@ def test_the_files_that_are_damaged_here_are_good(base):
 
 @pytest.mark.parametrize(
     "seeds",
-    [range(200)]
+    [range(120)]
     + [
         pytest.param(range(1000 * part, 1000 * (part + 1)), marks=pytest.mark.long)
         for part in range(20)
