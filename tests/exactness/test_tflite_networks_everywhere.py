@@ -40,7 +40,7 @@ def models():
 
 def test_the_twin():
     for index, model in enumerate(models().values()):
-        assert compare(model, streams=1, steps=STEPS, seed=index)[0] >= 2 * STEPS
+        assert compare(model, streams=2, steps=STEPS, seed=index)[0] >= 2 * STEPS
 
 
 def test_tflite(tmp_path):
