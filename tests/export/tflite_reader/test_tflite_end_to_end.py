@@ -40,7 +40,7 @@ def test_the_commands_take_a_file(tmp_path, monkeypatch, capsys):
     text = capsys.readouterr().out
     assert "trained network, not quantized  m.tflite" in text
     assert "format      TFLite\n" in text
-    assert main(["quantize", "m.tflite", "-c", "x.npy", "-o", "m.edgernn"]) == 0
+    assert main(["quantize", "m.tflite", "--calibration", "x.npy", "-o", "m.edgernn"]) == 0
     model = edgernn.IntegerModel.load("m.edgernn")
     assert model.sha256 == quantize("m.tflite", np.load("x.npy"), progress=False).sha256
     capsys.readouterr()
@@ -50,7 +50,7 @@ def test_the_commands_take_a_file(tmp_path, monkeypatch, capsys):
     assert main(["run", "m.tflite"]) == 2
     assert "got a TFLite model of another tool ('m.tflite'). Quantize it" in capsys.readouterr().err
     # What edgernn writes is no trained network.
-    assert main(["export", "m.edgernn", "--to", "tflite", "-o", "written.tflite"]) == 0
-    assert main(["info", "written.tflite"]) == 0
-    assert main(["quantize", "written.tflite", "-c", "x.npy", "-o", "n.edgernn"]) == 2
+    assert main(["export", "m.edgernn", "--to", "tflite", "-o", "written"]) == 0
+    assert main(["info", "written/m.tflite"]) == 0
+    assert main(["quantize", "written/m.tflite", "--calibration", "x.npy", "-o", "n.edgernn"]) == 2
     assert "It is quantized already: pass the network it was made from" in capsys.readouterr().err
