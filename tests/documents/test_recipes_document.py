@@ -19,7 +19,7 @@ pytestmark = pytest.mark.tf
 
 DOCUMENT = "docs/guides/recipes.md"
 #: Recipes without figures until they are measured.
-UNMEASURED = ("char_lm",)
+UNMEASURED = ()
 
 
 @pytest.fixture
