@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -95,7 +96,8 @@ def page(records: Mapping[str, Record]) -> str:
             "## Boards",
             paragraph(
                 "Which boards of `edgernn targets` have the flash and the RAM for the linked model "
-                "and finish a step before the next reading comes. Times are estimates from the "
+                "and finish a step before the next reading comes. Tokens of a text come at no "
+                "given pace (–), so memory alone decides there. Times are estimates from the "
                 "instructions. Boards that could not be emulated are left out."
             ),
             table(
@@ -218,10 +220,11 @@ def _words(records: Mapping[str, Record]) -> Iterator[str]:
 def _board_rows(name: str, record: Record) -> Iterator[list[str]]:
     for program, cost in _programs(record):
         judged = {board: found for board, found in cost["boards"].items() if found["ms"]}
+        pace_ms = record["step_ms"] or math.inf
         fits = {
             board: found["ms"][1]
             for board, found in judged.items()
-            if found["fits"] and found["ms"][1] <= record["step_ms"]
+            if found["fits"] and found["ms"][1] <= pace_ms
         }
         refused = [board for board, found in cost["boards"].items() if found["fits"] is False]
         refused += [board for board in judged if board not in fits and board not in refused]
@@ -244,7 +247,9 @@ def _processors(records: Mapping[str, Record]) -> Iterator[str]:
         yield paragraph(f"Native steps were timed on {' and '.join(names)}.")
 
 
-def _duration(step_ms: float) -> str:
+def _duration(step_ms: float | None) -> str:
+    if step_ms is None:
+        return "–"
     for unit_ms, unit in ((3_600_000, "h"), (60_000, "min"), (1000, "s")):
         if step_ms >= unit_ms:
             return f"{step_ms / unit_ms:g} {unit}"

@@ -86,7 +86,7 @@ def naive(data: Dataset) -> Mapping[str, FloatArray]:
 
 
 def described(network: Any) -> str:
-    """The recurrent layers of a Keras network in a few words: "GRU-32", "2 x BiLSTM-64"."""
+    """The recurrent layers of a Keras network and whether it has attention, in a few words."""
     names = [name for layer in network.layers if (name := _layer_name(layer))]
     runs: list[tuple[str, int]] = []
     for name in names:
@@ -94,7 +94,10 @@ def described(network: Any) -> str:
             runs[-1] = name, runs[-1][1] + 1
         else:
             runs.append((name, 1))
-    return ", ".join(name if count == 1 else f"{count} x {name}" for name, count in runs)
+    said = [name if count == 1 else f"{count} x {name}" for name, count in runs]
+    if any("Attention" in type(layer).__name__ for layer in network.layers):
+        said.append("attention")
+    return ", ".join(said)
 
 
 def _layer_name(layer: Any) -> str:

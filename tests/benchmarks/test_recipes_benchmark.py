@@ -91,6 +91,12 @@ def test_the_page_shows_scores_costs_and_boards():
     assert "- `levels`, rising or falling; naive rule: always rising.\n" in text
 
 
+def test_memory_alone_decides_where_no_clock_sets_the_pace():
+    assert rows(pages.page({"levels": stored(step_ms=None)}), "Boards") == [
+        ["`levels`", "–", "`slow`, `quick`", "`small`", "30 ms (`slow`)"]
+    ]
+
+
 def test_several_seeds_have_a_spread_and_an_error_is_kept_the_other_way_round():
     def run(of_float, of_integer):
         scores = {"float": {"test": {"mse": of_float}}, "w8a8": {"test": {"mse": of_integer}}}
@@ -327,6 +333,9 @@ def test_networks_are_described_by_their_recurrent_layers():
         layers.Dense(3),
         layers.Bidirectional(layers.LSTM(4, return_sequences=True)),
         layers.Bidirectional(layers.LSTM(4, return_sequences=True)),
-        layers.RNN(layers.GRUCell(5)),
+        layers.RNN(layers.GRUCell(5), return_sequences=True),
     ])  # fmt: skip
     assert described(network) == "2 x BiLSTM-4, GRU-5"
+    rows = network.outputs[0]
+    looking = keras.Model(network.inputs, layers.Attention()([rows, rows]))
+    assert described(looking) == "2 x BiLSTM-4, GRU-5, attention"

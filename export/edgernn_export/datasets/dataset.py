@@ -77,7 +77,7 @@ class Dataset:
         metric_scale: float64 [O] (or [1]), what errors are divided by.
         input_names, input_units: of the I channels.
         output_names, output_units: of the O outputs.
-        step_ms: time between two readings.
+        step_ms: time between two readings; None where no clock sets it, as for words of a text.
         calibration_stride: every how many-th train stream calibrates the quantizer.
         symbols: of a model of text, which reads tokens and says the next one: what they stand for.
         scorer: gives further metrics; None where there are none.
@@ -103,7 +103,7 @@ class Dataset:
     input_units: tuple[str, ...]
     output_names: tuple[str, ...]
     output_units: tuple[str, ...]
-    step_ms: float
+    step_ms: float | None
     calibration_stride: int
     symbols: tuple[str, ...] = ()
     scorer: Scorer | None = None

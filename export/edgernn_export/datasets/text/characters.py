@@ -81,7 +81,7 @@ def char_text(text: str = "") -> Dataset:
         input_units=("",),
         output_names=names,
         output_units=("",) * width,
-        step_ms=1.0,
+        step_ms=None,
         calibration_stride=max(1, len(train.x) // _CALIBRATED),
         symbols=symbols.texts,
     )

@@ -78,7 +78,7 @@ def transliteration() -> Dataset:
         input_units=("",),
         output_names=names,
         output_units=("",) * len(names),
-        step_ms=1.0,
+        step_ms=None,
         calibration_stride=_CALIBRATION_STRIDE,
         files={"transliterate_symbols.json": json.dumps(symbols, ensure_ascii=False) + "\n"},
     )

@@ -66,7 +66,7 @@ def sst2() -> Dataset:
         input_units=("",),
         output_names=CLASSES,
         output_units=("", ""),
-        step_ms=1.0,
+        step_ms=None,
         calibration_stride=max(1, len(train) // _CALIBRATED),
         files={VOCABULARY: "".join(f"{word}\n" for word in words)},
         naive={

@@ -127,7 +127,7 @@ def _dataset(
         input_units=("",),
         output_names=TAGS,
         output_units=("",) * len(TAGS),
-        step_ms=1.0,
+        step_ms=None,
         calibration_stride=max(1, len(train) // _CALIBRATED),
         scorer=name_scores,
         files={VOCABULARY: "".join(f"{text}\n" for text in texts)},
