@@ -17,7 +17,6 @@ from typing import Final
 
 from edgernn import cells
 from edgernn.backends.native import _KINDS
-from edgernn.cells.memories import MemoryLayer
 from edgernn.graph.lowering import LOWERINGS
 from edgernn.graph.ops import OPS
 from edgernn.model.layer_record import LayerRecord
@@ -92,20 +91,14 @@ KERAS: Final = {
     "memory": "Attention, AdditiveAttention, MultiHeadAttention of a decoder, in its encoder",
 }
 #: (layer or operation, program) without support.
-MISSING: Final[set[tuple[str, str]]] = {
-    (name, "training")
-    for name in (
-        "dense_rows", "attention", "additive_attention", "memory",
-        "dot_scores", "additive_scores", "softmax", "context",
-    )
-}  # fmt: skip
+MISSING: Final[set[tuple[str, str]]] = {("dense_rows", "training")}
 
 
 def runs(program: tuple[str, tuple[type, ...], str, str], layer: type[LayerRecord]) -> str:
     """How a program runs a layer: in its own form, by operations, or not ("–")."""
     name, own, form, operations = program
-    if name == "training" and (layer.kind == "dense_rows" or issubclass(layer, MemoryLayer)):
-        return "–"  # networks that answer some readings alone, or attend, are not trained
+    if name == "training" and layer.kind == "dense_rows":
+        return "–"  # networks that answer some readings alone are not trained
     if layer in own:
         return form
     return "operations" if operations and layer in LOWERINGS else "–"
