@@ -112,7 +112,6 @@ def _constants(streams: Any, inputs: int) -> tuple[BoolArray, FloatArray]:
 
 def _contributions(first: Block, values: FloatArray) -> tuple[BoolArray, FloatArray]:
     """Channels that nothing reads [I], and what each adds to the bias at its value [I, G*H]."""
-    gain, offset = first.scaling()
     kernel = read_kernel(first.core)
-    unread = np.asarray((gain == 0.0) | ~np.any(kernel != 0.0, axis=1), dtype=np.bool_)
-    return unread, (values * gain + offset)[:, None] * kernel
+    unread = np.asarray(first.muted() | ~np.any(kernel != 0.0, axis=1), dtype=np.bool_)
+    return unread, first.read(values)[:, None] * kernel

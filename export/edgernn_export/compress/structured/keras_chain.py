@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,11 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import PruningError
-from edgernn.model.formats import FloatArray
+from edgernn.model.formats import BoolArray, FloatArray
+from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn_export.compress.pruning.keras_matrices import GATES
+from edgernn_export.float_model.cells import NUMPY
+from edgernn_export.float_model.functions.pointwise import pointwise
 from edgernn_export.keras_reader.findings import Context, Findings, class_of, owner_of
 from edgernn_export.keras_reader.flat_network import flat_network
-from edgernn_export.keras_reader.layers.layer_parts import LayerNormPart, ScalePart
+from edgernn_export.keras_reader.layers.layer_parts import (
+    ActivationPart,
+    LayerNormPart,
+    LayerPart,
+    ScalePart,
+    SlopesPart,
+)
 from edgernn_export.keras_reader.layers.operations import is_operation
 from edgernn_export.keras_reader.layers.readers import READERS
 from edgernn_export.keras_reader.reader import read_keras
@@ -75,7 +84,8 @@ class Block:
 
     Attributes:
         layer: SimpleRNN, LSTM, GRU, RNN, Dense, TimeDistributed(Dense) or a convolution.
-        before: layers without matrices since the block before: scalings, dropout and the like.
+        before: layers without matrices since the block before: scalings, functions, dropout and the
+            like.
     """
 
     layer: Any
@@ -118,25 +128,39 @@ class Block:
         total: FloatArray = values.sum(axis=0).reshape(self.taps, -1).sum(axis=0)
         return total
 
-    def scaling(self) -> tuple[FloatArray, FloatArray]:
-        """Gain [I] and offset [I] between the block before and this one's kernel.
+    def read(self, values: FloatArray) -> FloatArray:
+        """What the layers before the kernel make of constant values [I]: what the kernel reads.
 
         Raises:
-            PruningError: a layer normalization is between them, which mixes all units.
+            PruningError: one of them is a layer normalization, which mixes all units.
         """
-        gain, offset = np.ones(self.inputs), np.zeros(self.inputs)
+        for part in self._parts():
+            if isinstance(part, ScalePart):
+                values = values * part.gain + part.offset
+            elif isinstance(part, SlopesPart):
+                values = np.maximum(values, 0.0) + part.slope * np.minimum(values, 0.0)
+            elif isinstance(part, ActivationPart):
+                values = pointwise(NUMPY, PointwiseFunction.parse(part.activation), values)
+            elif isinstance(part, LayerNormPart):
+                raise PruningError(
+                    f"{part.owner}: expected no layer that mixes units between those that go "
+                    "and what reads them, got a layer normalization. Prune magnitudes instead, "
+                    "or train with BatchNormalization."
+                )
+        return values
+
+    def muted(self) -> BoolArray:
+        """Which inputs [I] a scaling before the kernel multiplies by 0."""
+        muted = np.zeros(self.inputs, dtype=np.bool_)
+        for part in self._parts():
+            if isinstance(part, ScalePart):
+                muted |= part.gain == 0.0
+        return muted
+
+    def _parts(self) -> Iterator[LayerPart]:
         context = Context(findings=Findings(), keras2=False)
         for layer in self.before:
-            for part in READERS[type(layer).__name__](layer, context):
-                if isinstance(part, LayerNormPart):
-                    raise PruningError(
-                        f"{part.owner}: expected no layer that mixes units between those that go "
-                        "and what reads them, got a layer normalization. Prune magnitudes instead, "
-                        "or train with BatchNormalization."
-                    )
-                if isinstance(part, ScalePart):
-                    gain, offset = gain * part.gain, offset * part.gain + part.offset
-        return gain, offset
+            yield from READERS[type(layer).__name__](layer, context)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

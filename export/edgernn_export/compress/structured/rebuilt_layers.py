@@ -113,6 +113,7 @@ _PER_FEATURE: Final = (
     "moving_variance",
     "adapt_mean",
     "adapt_variance",
+    "alpha",
 )
 #: Arguments that may hold one value per feature.
 _ARGUMENTS: Final = ("mean", "variance", "scale", "offset")

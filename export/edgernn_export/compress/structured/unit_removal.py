@@ -72,8 +72,8 @@ def remove_units(
     """A smaller dense model of the same classes and names, with some hidden units gone.
 
     It answers what the model answers with the outputs of those units held at 0: the same up to
-    float rounding where their groups are 0. What a scaling after the layer makes of that 0 goes
-    into the next bias. Without an argument the units that do nothing go.
+    float rounding where their groups are 0. What a scaling or a function after the layer makes of
+    that 0 goes into the next bias. Without an argument the units that do nothing go.
 
     Args:
         model: a built Sequential or Functional keras.Model; it is not changed.
@@ -155,14 +155,14 @@ def _reader_cut(reader: Block, kept: IntArray, units: int) -> Cut:
         PruningError: a convolution would read a constant, but not before the stream.
     """
     gone = np.setdiff1d(np.arange(units), kept)
-    _, offset = reader.scaling()
+    offset = reader.read(np.zeros(units))
     added = reader.added(offset[gone, None] * read_kernel(reader.core)[gone])
     if reader.pads and offset[gone].any():
         raise PruningError(
             f"{owner_of(reader.layer)}: expected no offset before a convolution that reads "
             f"removed units, got one of {owner_of(reader.before[0])}. Keras pads with 0 after "
-            "the offset, so a bias cannot replace it: train with the scaling before the pruned "
-            "layer, or prune magnitudes instead."
+            "the offset, so a bias cannot replace it: train with this layer before the pruned "
+            "one, or prune magnitudes instead."
         )
     return Cut(inputs=kept, added=added)
 

@@ -119,6 +119,33 @@ def test_scaling_after_the_units_becomes_part_of_the_next_bias(use_bias):
     np.testing.assert_allclose(answer(smaller, XS), answer(model, XS), **NEAR)
 
 
+@pytest.mark.parametrize(
+    ("between", "at_zero"),
+    [
+        (lambda: L.Activation("sigmoid"), 0.5),
+        (lambda: L.Activation("softplus"), np.log(2.0)),
+        (lambda: L.ReLU(negative_slope=0.5, threshold=0.25), -0.125),
+        (lambda: L.PReLU(shared_axes=[1]), 0.0),
+    ],
+    ids=["sigmoid", "softplus", "relu", "prelu"],
+)
+def test_what_a_function_makes_of_a_removed_unit_becomes_part_of_the_next_bias(between, at_zero):
+    model = sequential(
+        L.LSTM(5, return_sequences=True, name="rnn"),
+        between(),
+        L.Rescaling(2.0, offset=-0.5),
+        L.Dense(4, name="next"),
+    )
+    model.get_layer("next").bias.assign([0.1, 0.2, 0.3, 0.4])
+    smaller = remove_units(model, keep=3)
+    gone = np.setdiff1d(np.arange(5), np.argsort(-unit_norms(model)["rnn"])[:3])
+    wanted = (2.0 * at_zero - 0.5) * np.array(model.get_layer("next").kernel)[gone].sum(axis=0)
+    added = np.array(smaller.get_layer("next").bias) - np.array(model.get_layer("next").bias)
+    np.testing.assert_allclose(added, wanted, **NEAR)
+    silent = smaller_by_hand(model, list(gone))
+    np.testing.assert_allclose(answer(smaller, XS), answer(silent, XS), **NEAR)
+
+
 def stack() -> Any:
     return sequential(
         L.Normalization(mean=[0.5, -1.0, 2.0], variance=[1.0, 4.0, 0.25], name="scaling"),
