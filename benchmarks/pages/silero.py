@@ -89,11 +89,17 @@ def page(record: Record) -> str:
             ),
             paragraph(_silent(record["silent"])),
             paragraph(
-                "The package has further files. The other ONNX files take one frame and the state "
-                "per call; four of them choose between networks by conditions (`If`, `Equal`), the "
-                "one for OpenVINO takes a step out of the middle (`Gather`). edgernn refuses them "
-                "and names these operators. `silero_vad_16k.safetensors` holds other weights, "
-                "which give other answers than this file."
+                "The package has further files. `silero_vad.onnx`, `silero_vad_16k_op15.onnx` and "
+                "`silero_vad_openvino_16k.onnx` take one frame and the state per call. They are "
+                "read with `input_values={'sr': 16000}` and "
+                "`input_shapes={'input': (1, 576)}` where they leave that open, and hold the same "
+                "weights: the integer model is the same. With 8000 and 288, `silero_vad.onnx` is "
+                "the network for 8 kHz. `silero_vad_half.onnx` is read too, and holds other "
+                "weights. As edgernn reads them, all of these differ from ONNX Runtime by 2e-07 "
+                "at most, in noise. "
+                "`silero_vad_op18_ifless.onnx` writes its LSTM out as matrices and gates of a "
+                "state that is an input; edgernn refuses it. `silero_vad_16k.safetensors` holds "
+                "other weights, too."
             ),
         ]
     )  # fmt: skip

@@ -40,6 +40,7 @@ ROUNDS: Final = 60
 #: Functions of the workstation part, which are imported when they are needed.
 _WORKSTATION: Final = {
     "export": "edgernn_export.bench.model_files:write_format",
+    "file": "edgernn_export.bench.model_files:write_float",
     "float": "edgernn_export.bench.keras_peers:float_facts",
     "evaluate": "edgernn_export.bench.model_files:accuracy",
     "boards": "edgernn_export.simulation:board_costs",
@@ -55,7 +56,6 @@ def benchmark(
     model: IntegerModel | str | PathLike[str],
     *,
     float_model: Any = None,
-    weights: str | PathLike[str] | None = None,
     peers: bool = False,
     backends: Sequence[str] | None = None,
     files: Sequence[str | PathLike[str]] = (),
@@ -67,6 +67,7 @@ def benchmark(
     limits: BenchLimits | None = None,
     evaluate: Mapping[str, Any] | None = None,
     progress: BenchProgress | None = None,
+    **options: Any,
 ) -> Benchmark:
     """Benchmark a model on every installed back-end, after checking that all give the same bits.
 
@@ -75,9 +76,8 @@ def benchmark(
 
     Args:
         model: the integer model, or the path of its .edgernn file.
-        float_model: the network it was quantized from: a path, of any format, or a
-            `keras.Model`. Outputs are then compared with it as well.
-        weights: path of the weights of an architecture in JSON.
+        float_model: the network it was quantized from: a path, or whatever else
+            `edgernn_export.quantize` reads. Outputs are then compared with it as well.
         peers: also time the float network and the stock INT8 conversion; needs `float_model` and
             the workstation part.
         backends: names of `edgernn.bench.programs.OWN`; all by default.
@@ -93,13 +93,13 @@ def benchmark(
         evaluate: arguments of `edgernn_export.evaluate` as paths and JSON values, "data" and
             "target" among them, to measure the accuracy that is kept.
         progress: called with what is done now, the number of finished stages and of all.
+        **options: of the float network, as of `quantize`: ``weights``, ``layout`` and others.
 
     Returns:
         All figures.
 
     Raises:
-        BackendMismatch: a back-end does not give the reference's bits, or a file is of another
-            model.
+        BackendMismatch: a back-end gives other bits, or a file is of another model.
         EdgeRnnError: a wrong argument, or a model that cannot be benchmarked.
     """
     path = None if isinstance(model, IntegerModel) else Path(model)
@@ -112,7 +112,7 @@ def benchmark(
         run.take_readings(data, table or TableOptions())
         run.take_files([Path(file) for file in files])
         if float_model is not None:
-            run.take_float(float_model, weights)
+            run.take_float(float_model, options)
         run.take_costs(boards, evaluate)
         if float_model is not None:
             run.open_keras(stack, peers)
@@ -168,7 +168,7 @@ class _Run:
         self.machine = machine_facts(self.core, distributions([*OWN.values(), *PEERS.values()]))
         self.edgernn = folder / "model.edgernn"
         self.float_model: Path | None = None
-        self.weights: str | None = None
+        self.options: dict[str, Any] = {}
         self.float_ys: str | None = None
         self.probe_file = folder / "probe.npz"
         self.readings = ""
@@ -183,8 +183,8 @@ class _Run:
         self.readings = RANDOM
         if isinstance(data, (str, PathLike)):
             xs, dropped = readings_from(Path(data), self.model.interface(), table)
-            self.readings = Path(data).name
-            self.readings += f", {dropped} incomplete readings left out" * bool(dropped)
+            left_out = f", {dropped} incomplete readings left out" * bool(dropped)
+            self.readings = f"{Path(data).name}{left_out}"
         elif data is not None:
             xs = readings_of(np.asarray(data), self.model.interface(), "bench data")
             self.readings = "an array"
@@ -220,14 +220,15 @@ class _Run:
             else:
                 self._leave_out(f".{kind} file", f"{_reason(error)}; {_EXPORT_HINT}")
 
-    def take_float(self, float_model: Any, weights: str | PathLike[str] | None) -> None:
+    def take_float(self, float_model: Any, options: Mapping[str, Any]) -> None:
         """Make a file of the float network, if it is none."""
-        if isinstance(float_model, (str, PathLike)):
+        self.options = {name: value for name, value in options.items() if value is not None}
+        layout = self.options.get("layout", "")
+        if isinstance(float_model, (str, PathLike)) and isinstance(layout, (str, PathLike)):
             self.float_model = Path(float_model)
-        else:
-            self.float_model = self.folder / "float.keras"
-            float_model.save(self.float_model)
-        self.weights = None if weights is None else str(weights)
+            return
+        write, options, self.options = function_named(_WORKSTATION["file"]), self.options, {}
+        self.float_model = Path(write(float_model, options, self.probe_file, self.folder))
 
     def take_costs(
         self, targets: Sequence[str | PathLike[str]], evaluate: Mapping[str, Any] | None
@@ -240,7 +241,7 @@ class _Run:
         """Run the float network; with peers, also keep its process and write their files."""
         order = {
             "keras": str(self.float_model),
-            "weights": self.weights,
+            "options": self.options,
             "model": str(self.edgernn),
             "probe": str(self.probe_file),
             "folder": str(self.folder),
@@ -390,7 +391,7 @@ class _Run:
         order = {key: value for key, value in evaluate.items() if value is not None}
         network = None if self.float_model is None else str(self.float_model)
         found: dict[str, Any] = in_process(
-            _WORKSTATION["evaluate"], str(self.edgernn), network, self.weights, order
+            _WORKSTATION["evaluate"], str(self.edgernn), network, self.options, order
         )
         return found
 

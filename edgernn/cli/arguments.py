@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -48,7 +49,7 @@ def add_model_argument(
     parser.add_argument("--model", metavar="MODEL", help="the same as MODEL")
 
 
-def add_network_arguments(parser: argparse.ArgumentParser) -> None:
+def add_network_arguments(parser: argparse._ActionsContainer) -> None:
     """Declare what completes a trained network that is not in one file."""
     parser.add_argument(
         "--weights", type=Path, metavar="FILE.h5", help="weights for a JSON architecture"
@@ -57,11 +58,68 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         "--layout", type=Path, metavar="FILE.toml",
         help="layers of a network of which a file has the weights alone (.safetensors, .pt, .npz)",
     )  # fmt: skip
+    parser.add_argument(
+        "--input-value", type=_input_value, action="append", metavar="NAME=VALUE",
+        help="an input of an ONNX network that is the same in every call, such as sr=16000; "
+        "repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--input-shape", type=_input_shape, action="append", metavar="NAME=N,N,...",
+        help="the shape of an input of an ONNX network whose sizes the file leaves open, such as "
+        "input=1,576; ? for a size that stays open; repeatable",
+    )  # fmt: skip
+
+
+def _input_value(text: str) -> tuple[str, Any]:
+    """An input and its value, as in ``sr=16000`` or ``scale=[1.0,2.0]``.
+
+    Raises:
+        argparse.ArgumentTypeError: the text has another form.
+    """
+    name, _, value = text.partition("=")
+    try:
+        if name:
+            return name, json.loads(value)
+    except (ValueError, RecursionError):
+        pass
+    raise argparse.ArgumentTypeError(
+        f"expected a name and a number, or numbers in brackets, as in sr=16000, got {text!r:.80}"
+    )
+
+
+def _input_shape(text: str) -> tuple[str, tuple[int | None, ...]]:
+    """An input and its shape, as in ``input=1,576`` or ``x=1,?,3``.
+
+    Raises:
+        argparse.ArgumentTypeError: the text has another form.
+    """
+    name, _, shape = text.partition("=")
+    try:
+        if name:
+            return name, tuple(None if one == "?" else int(one) for one in shape.split(","))
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(
+        f"expected a name and sizes, as in input=1,576, got {text!r:.80}"
+    )
 
 
 def network_options(args: argparse.Namespace) -> dict[str, Any]:
-    """What `add_network_arguments` declares, as the readers of networks take it."""
-    return {"weights": args.weights, "layout": args.layout}
+    """What `add_network_arguments` declares, as the readers of networks take it.
+
+    Raises:
+        EdgeRnnError: an input appears twice.
+    """
+    options = {"weights": args.weights, "layout": args.layout}
+    for option in ("input_value", "input_shape"):
+        pairs = getattr(args, option)
+        told = dict(pairs or ())
+        if len(told) < len(pairs or ()):
+            raise EdgeRnnError(
+                f"--{option.replace('_', '-')}: expected one for each input, got two. Remove one."
+            )
+        options[f"{option}s"] = told or None
+    return options
 
 
 def add_program_argument(parser: argparse.ArgumentParser, purpose: str) -> None:
@@ -83,7 +141,7 @@ def model_path(args: argparse.Namespace, *, networks: bool = False) -> Path:
             "Pass one file, or 'demo' for the packaged model."
         )
     path = model_file(given[0])
-    table = path.suffix.lower() in _TABLE_SUFFIXES
+    table = path.suffix.lower() in _TABLE_SUFFIXES and path.suffix.lower() != ".npz"
     if not (networks and path.exists() and not table and trained_network(path)):
         check_model_file(path)
     return path

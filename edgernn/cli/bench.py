@@ -16,9 +16,11 @@ from edgernn.bench.timings import BenchProgress
 from edgernn.bench.verdict import BenchLimits
 from edgernn.cli.arguments import (
     add_model_argument,
+    add_network_arguments,
     add_program_argument,
     add_table_arguments,
     model_path,
+    network_options,
     table_options,
 )
 from edgernn.cli.bench_text import benchmark_text
@@ -68,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--float", metavar="NETWORK", dest="float_model",
         help="the network that the model was quantized from",
     )  # fmt: skip
-    compared.add_argument("--weights", metavar="FILE.h5", help="weights of an architecture in JSON")
+    add_network_arguments(compared)
     compared.add_argument(
         "--peers", action="store_true",
         help="also time the float network in Keras, TFLite and ONNX Runtime, and their INT8 "
@@ -138,7 +140,7 @@ def main(args: argparse.Namespace) -> int:
         result = benchmark(
             load_program(path, args.program) if args.program else path,
             float_model=args.float_model,
-            weights=args.weights,
+            **network_options(args),
             peers=args.peers,
             backends=args.backends,
             files=args.files,

@@ -22,11 +22,13 @@ _ROWS: Final = (
      "over the steps: zeros before the first step alone, or none; one group, or one per feature; "
      "or along the features of a step"),
     (("MaxPool", "AveragePool"), "pooling", "over the steps; no padding"),
+    (("GlobalAveragePool", "GlobalMaxPool", "ReduceMax", "ReduceMean", "ReduceSum"),
+     "pooling of all steps", "windows of a fixed number of steps; or an axis of size 1; means and "
+     "sums also of features, directions or layers"),
     (("Pad",), "ZeroPadding1D, a slice",
      "zeros before the first step, directly before a Conv; or the mirrored ends of features"),
     (("BatchNormalization",), "a scaling", "statistics from training"),
     (("LayerNormalization",), "LayerNormalization", "over the features; at most 256"),
-    (("ReduceMean",), "Dense", "over the features"),
     (("Reciprocal",), "a part of LayerNormalization", "of a deviation"),
     (("Gather",), "Embedding, a slice", "rows of a constant table, or constant indices"),
     (("Add", "Sub", "Mul", "Max", "Min", "Mean", "Sum"), "merges, scalings",
@@ -71,6 +73,7 @@ def onnx_section() -> str:
             "| --- | --- | --- |",
             *rows,
             "",
+            "`If` is read where its condition is known before the network runs.",
             "Operators of constants alone are computed when the file is read. These are read only "
             "there:",
             f"{only}.",

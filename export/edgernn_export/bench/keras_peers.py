@@ -49,7 +49,7 @@ def float_facts(order: dict[str, Any]) -> dict[str, Any]:
     """Run the float network over the benchmark's readings.
 
     Args:
-        order: "keras", path of the network, and "weights" of an architecture in JSON; "model", path
+        order: "keras", path of the network, and "options" of its reader; "model", path
             of the .edgernn file; "probe", file of the readings; "folder" for files.
 
     Returns:
@@ -74,7 +74,7 @@ def _facts(folder: Path, files: list[str]) -> dict[str, Any]:
 
 
 def _float_outputs(order: dict[str, Any]) -> tuple[FloatModel, IntegerModel, Probe]:
-    network = read_one_stream(order["keras"], weights=order["weights"])
+    network = read_one_stream(order["keras"], **order["options"])
     model = IntegerModel.load(order["model"])
     widths = {"inputs": model.input.width, "outputs": model.output.width}
     for side, width in widths.items():

@@ -118,11 +118,17 @@ def _check(args: argparse.Namespace) -> None:
             "--gates: expected no --data and no --steps, got one of them. --gates names the "
             "recording, and all of it is traced."
         )
-    if args.layout is not None and _is_integer(args.model):
-        raise EdgeRnnError(
-            f"--layout: expected a file of weights with it, got '{args.model.name}', which is an "
-            "integer model. Remove it."
-        )
+    told = (
+        ("--layout", args.layout, "a file of weights"),
+        ("--input-value", args.input_value, "an ONNX network"),
+        ("--input-shape", args.input_shape, "an ONNX network"),
+    )
+    for option, given, wanted in told:
+        if given is not None and _is_integer(args.model):
+            raise EdgeRnnError(
+                f"{option}: expected {wanted} with it, got '{args.model.name}', which is an "
+                "integer model. Remove it."
+            )
     if args.weights is not None and _is_integer(args.model):
         raise EdgeRnnError(
             f"--weights: expected a JSON architecture with it, got '{args.model.name}', which has "
@@ -166,11 +172,12 @@ def _gradients(args: argparse.Namespace) -> Any:
         )
     from edgernn_export.keras_reader.source import open_source
 
-    if args.layout is not None:
-        raise EdgeRnnError(
-            "--layout: expected a Keras model for --gradients, got weights. Gradients are computed "
-            "by Keras alone."
-        )
+    for option in ("layout", "input_value", "input_shape"):
+        if getattr(args, option) is not None:
+            raise EdgeRnnError(
+                f"--{option.replace('_', '-')}: expected a Keras model for --gradients, got another"
+                " network. Gradients are computed by Keras alone."
+            )
     if args.weights is not None:
         raise EdgeRnnError(
             "--weights: expected a whole Keras model for --gradients, got separate weights. Load "

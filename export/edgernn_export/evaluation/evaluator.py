@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -52,6 +52,8 @@ def evaluate(
     float_model: Any = None,
     weights: str | PathLike[str] | None = None,
     layout: WeightLayout | str | PathLike[str] | None = None,
+    input_values: Mapping[str, Any] | None = None,
+    input_shapes: Mapping[str, Sequence[int | None]] | None = None,
     metric: str | MetricFunction | None = None,
     higher_is_better: bool = False,
     task: str = "auto",
@@ -82,6 +84,8 @@ def evaluate(
             integer model alone.
         weights: path of the weights of an architecture in JSON, see `read_keras`.
         layout: what the tensors of a file of weights are, see `quantize`.
+        input_values: of the inputs of an ONNX model, see `quantize`.
+        input_shapes: of the inputs of an ONNX model, see `quantize`.
         metric: the metric of which the kept share is reported: "rmse", "mae", "mape" or "r2" of
             numbers, "accuracy" or "f1" of classes; default the first of them, of several outputs
             that of each task. A function of targets and answers, [N] or [N, O] each, is computed
@@ -134,7 +138,13 @@ def evaluate(
         )
     network = None
     if float_model is not None:
-        options = {"weights": weights, "layout": layout, "readings": list(recording.streams)}
+        options = {
+            "weights": weights,
+            "layout": layout,
+            "input_values": input_values,
+            "input_shapes": input_shapes,
+            "readings": list(recording.streams),
+        }
         network = read_one_stream(float_model, **options)
     if network is not None:
         _check_widths(model, network)

@@ -237,6 +237,17 @@ def refuse_wide(findings: Findings, owner: str, layer: FloatLayerNorm) -> None:
         )
 
 
+def check_width(findings: Findings, owner: str, flow: Flow, width: int) -> None:
+    """Note weights for another number of features than there are."""
+    if flow.shape is not None and flow.shape[-1] != width:
+        findings.add(
+            owner,
+            f"weights for the {flow.shape[-1]} features of its input",
+            f"weights for {width}",
+            "Pass the weights of this model.",
+        )
+
+
 def side_by_side(findings: Findings, owner: str, flows: Sequence[Flow], widths: set[int]) -> bool:
     """Whether vectors of these widths come at the same steps."""
     shapes = [flow.shape for flow in flows if flow.shape is not None]

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from edgernn.model.formats import FloatArray
+from edgernn.model.formats import MAX_WIDTH, FloatArray
 from edgernn.model.merges import MergeOperation
 from edgernn.model.routes import MODEL_INPUT, Route, RoutePart, within
 from edgernn_export.float_model.layers import DENSE_ACTIVATIONS
 from edgernn_export.float_model.model import FloatDelay, FloatDenseRows, FloatLayer, FloatMerge
 from edgernn_export.keras_reader.findings import Findings
-from edgernn_export.keras_reader.flows import Flow, refuse_ahead
+from edgernn_export.keras_reader.flows import Flow, refuse_ahead, unknown
 from edgernn_export.keras_reader.layers.layer_parts import (
     DenseRowsPart,
     DepthwisePart,
+    LayerPart,
     MergePart,
     PoolPart,
     RowsPart,
+    WholePoolPart,
 )
 
 #: Adds a layer that reads a route; what it puts out.
@@ -104,6 +107,61 @@ def pooled_rows(flow: Flow, part: PoolPart, put: Put) -> Flow:
         offset=offset * share,
     )
     return _joined(flow, layer, part.owner, put)
+
+
+def whole_pooled(
+    flow: Flow,
+    part: WholePoolPart,
+    added: Callable[[Flow, LayerPart], Flow],
+    recurrent: bool,
+    findings: Findings,
+) -> Flow:
+    """The largest, or the mean, of all steps of a window, at its last step.
+
+    Args:
+        flow: what it reads.
+        part: which of both.
+        added: the flow after a part.
+        recurrent: a layer before it has a state, which no output may come later than.
+        findings: receives reasons.
+    """
+    check_every_step(findings, part.owner, flow, 2)
+    if flow.shape is None or len(flow.shape) != 2 or flow.last_step_alone:
+        return unknown(part.owner)
+    steps = flow.shape[0]
+    if steps is None or steps * flow.width > MAX_WIDTH:
+        wanted = f"at most {MAX_WIDTH} values" if steps else "a fixed number of steps"
+        findings.add(
+            part.owner,
+            f"windows of {wanted} before a pooling over all of them",
+            f"{steps} steps of {flow.width}" if steps else "any number",
+            "Pool some steps before it, or train with shorter windows."
+            if steps
+            else findings.wording.fixed_steps,
+        )
+        return unknown(part.owner)
+    grid, done = flow.grid, 1
+    for count in _stages(steps):
+        name = part.name if count * done == steps else f"{part.name}_part"
+        rows = RowsPart(
+            owner=part.owner, name=f"{name}_rows", count=count, dilation=done, padded=False
+        )
+        pool = PoolPart(owner=part.owner, name=name, count=count, largest=part.largest)
+        flow = added(flow, rows)
+        # Answers before the end of a window are none of the network's; a state needs all steps.
+        flow = added(replace(flow, grid=grid) if recurrent else flow, pool)
+        done *= count
+    return flow.last_step()
+
+
+def _stages(steps: int) -> tuple[int, ...]:
+    """Numbers of steps, or of earlier results, that are pooled one after another.
+
+    The product is the number of steps. A stage rounds every value that it adds up, so that two
+    short ones are nearer to the mean than a long one, and take less time.
+    """
+    first = max(n for n in range(1, math.isqrt(steps) + 1) if steps % n == 0)
+    return tuple(count for count in (first, steps // first) if count > 1)
 
 
 def _joined(flow: Flow, layer: FloatMerge, owner: str, put: Put) -> Flow:

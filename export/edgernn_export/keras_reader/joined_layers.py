@@ -32,6 +32,7 @@ from edgernn_export.keras_reader.flows import (
     Grid,
     Weighted,
     beside,
+    check_width,
     fold_back,
     fold_into,
     leading_to,
@@ -53,6 +54,7 @@ from edgernn_export.keras_reader.held_rows import (
     read_rows_alone,
     summed_rows,
     unpadded,
+    whole_pooled,
 )
 from edgernn_export.keras_reader.layers.activations import SOFTMAX
 from edgernn_export.keras_reader.layers.layer_parts import (
@@ -72,6 +74,7 @@ from edgernn_export.keras_reader.layers.layer_parts import (
     ShapePart,
     SlopesPart,
     UnknownPart,
+    WholePoolPart,
 )
 from edgernn_export.keras_reader.masking.masks import Masks
 
@@ -133,6 +136,8 @@ class JoinedLayers:
             return self._depthwise(flow, part)
         if isinstance(part, PoolPart):
             return flow if flow.shape is None else pooled_rows(flow, part, self._put_at(flow.grid))
+        if isinstance(part, WholePoolPart):
+            return whole_pooled(flow, part, self.added, self.recurrent > 0, self.findings)
         if isinstance(part, UnknownPart):
             self.recurrent += part.recurrent
             return Flow(route=(), shape=None, last=part, softmax=flow.softmax)
@@ -249,7 +254,7 @@ class JoinedLayers:
 
     def _layer(self, flow: Flow, part: RecurrentPart | DensePart) -> Flow:
         layer: Weighted = part.layer
-        self._check_width(part.owner, flow, layer.inputs)
+        check_width(self.findings, part.owner, flow, layer.inputs)
         if flow.pending is not None:
             layer = fold_into(layer, flow.pending)
         route = self._weighted(flow, layer)
@@ -267,7 +272,7 @@ class JoinedLayers:
 
     def _each_row(self, flow: Flow, part: DenseRowsPart) -> Flow:
         """A Dense of several rows, whose columns have one scale each."""
-        self._check_width(part.owner, flow, part.layer.inputs)
+        check_width(self.findings, part.owner, flow, part.layer.inputs)
         if flow.shape is None or flow.width != part.layer.inputs:
             return unknown(part.owner)
         shape = (*flow.shape[:-1], part.layer.units)
@@ -305,22 +310,13 @@ class JoinedLayers:
 
     def _depthwise(self, flow: Flow, part: DepthwisePart) -> Flow:
         """The sum of rows, each times its own constants."""
-        self._check_width(part.owner, flow, part.gain.size)
+        check_width(self.findings, part.owner, flow, part.gain.size)
         if flow.shape is None or flow.width != part.gain.size:
             return unknown(part.owner)
         made = summed_rows(flow, part, self._put_at(flow.grid))
         place = made.route[0].source
         self.uses.note(FloatMerge.kind, WeightUse.of(place, *flow.scaling, made.width))
         return made
-
-    def _check_width(self, owner: str, flow: Flow, width: int) -> None:
-        if flow.shape is not None and flow.shape[-1] != width:
-            self.findings.add(
-                owner,
-                f"weights for the {flow.shape[-1]} features of its input",
-                f"weights for {width}",
-                "Pass the weights of this model.",
-            )
 
     def _in_place(
         self, flow: Flow, layer: FloatDense | FloatLayerNorm, scale: ScalePart | None = None
@@ -343,7 +339,7 @@ class JoinedLayers:
     def _scaled(self, flow: Flow, part: ScalePart) -> Flow:
         for values in (part.gain, part.offset):
             if values.size > 1:
-                self._check_width(part.owner, flow, values.size)
+                check_width(self.findings, part.owner, flow, values.size)
                 if flow.shape is not None and values.size != flow.shape[-1]:
                     return flow
         if flow.softmax:
@@ -381,7 +377,7 @@ class JoinedLayers:
         if flow.shape is None:
             return unknown(part.owner)
         if not isinstance(part, ActivationPart) and part.width is not None:
-            self._check_width(part.owner, flow, part.width)
+            check_width(self.findings, part.owner, flow, part.width)
         layer = part.layer(flow.width)
         if layer is None:
             return unknown(part.owner)

@@ -30,6 +30,8 @@ class Wording:
         last_of_backward: the last step of a layer that reads backward is taken with a slice.
         forward_encoder: an encoder reads in both directions.
         unit_strides: a network that reads backward has strides.
+        fixed_steps: a pooling takes all steps of windows of any length.
+        forward_pooling: a network that reads backward pools all steps.
     """
 
     features_input: str = "Rebuild it with keras.Input((None, features)) and copy the weights."
@@ -79,6 +81,13 @@ class Wording:
     last_of_backward: str = "Train with return_sequences=False in that layer instead."
     forward_encoder: str = "Train the encoder without Bidirectional, and quantize both as programs."
     unit_strides: str = "Train with strides=1 and padding='causal'."
+    fixed_steps: str = (
+        "Rebuild it with keras.Input((steps, features)) and copy the weights, or train with the "
+        "last step alone: return_sequences=False."
+    )
+    forward_pooling: str = (
+        "Train with return_sequences=False instead, or without layers that read backward."
+    )
 
 
 KERAS = Wording()

@@ -63,10 +63,12 @@ def _keras(source: Any, labels: Labels, **options: Any) -> AnyNetwork:
     return read_whole(source, labels=labels, **options)
 
 
-def _onnx(source: Any, labels: Labels) -> AnyNetwork:
+def _onnx(
+    source: Any, labels: Labels, input_values: Any = None, input_shapes: Any = None
+) -> AnyNetwork:
     from edgernn_export.onnx_reader.reader import stored_onnx
 
-    return _keras(stored_onnx(source), labels)
+    return _keras(stored_onnx(source, input_values, input_shapes), labels)
 
 
 def _tflite(source: Any, labels: Labels) -> AnyNetwork:
@@ -116,6 +118,7 @@ FORMATS: Final = (
         holds_bytes=lambda content: content.startswith(b"\x08") and 7 in fields_of(content),
         alive=(("onnx", "ModelProto"),),
         read=_onnx,
+        options=frozenset({"input_values", "input_shapes"}),
     ),
     NetworkFormat(
         name="TFLite",

@@ -42,7 +42,9 @@ def read_network(
             to call it with.
         **options: what single formats know: ``weights``, the path of the weights of an architecture
             of Keras in JSON; ``layout``, what the tensors of a file of weights are; ``example``,
-            what a module of PyTorch is called with. None is as good as omitted.
+            what a module of PyTorch is called with; ``input_values`` and ``input_shapes``, what
+            the inputs of an ONNX model are where the file leaves it open. None is as good as
+            omitted.
 
     Returns:
         The network: over one stream, over chunks that it reads backward too, or over several

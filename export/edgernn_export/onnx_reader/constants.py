@@ -24,6 +24,7 @@ from edgernn_export.operator_reader.usual_operators.folding import (
     quotient,
     taken,
 )
+from edgernn_export.operator_reader.values import AxisKind, OpenSize
 
 _Array = NDArray[Any]
 
@@ -165,13 +166,66 @@ def _shape(operator: Operator) -> list[_Array]:
     return [sizes[operator.attribute("start", 0) : operator.attribute("end")]]
 
 
+def _logic(combined: Callable[..., bool]) -> Folding:
+    """Truth values; what depends on an open size stays open."""
+
+    def one(*given: Any) -> Any:
+        opened = [value for value in given if isinstance(value, OpenSize)]
+        return OpenSize((), 1, opaque=True) if opened else bool(combined(*map(bool, given)))
+
+    def made(operator: Operator) -> list[_Array]:
+        values = [operator.constant(index) for index in range(len(operator.inputs))]
+        moderate(np.broadcast_shapes(*(value.shape for value in values)))
+        return [_truths(np.frompyfunc(one, len(values), 1)(*values))]
+
+    return made
+
+
+def _equal(operator: Operator) -> list[_Array]:
+    """Where values are equal; a network is called with one stream."""
+    first, second = operator.constant(0), operator.constant(1)
+    moderate(np.broadcast_shapes(first.shape, second.shape))
+    return [_truths(np.frompyfunc(_same_size, 2, 1)(first, second))]
+
+
+def _same_size(first: Any, second: Any) -> Any:
+    if not isinstance(first, OpenSize) and not isinstance(second, OpenSize):
+        return bool(first == second)
+    if first == second and not first.opaque:
+        return True
+    opened, other = (first, second) if isinstance(first, OpenSize) else (second, first)
+    if isinstance(other, OpenSize) or opened.opaque:
+        return OpenSize((), 1, opaque=True)
+    if other < 0:  # no size
+        return False
+    if set(opened.keys) == {AxisKind.BATCH}:
+        return bool(other == opened.factor)
+    return OpenSize((), 1, opaque=True)
+
+
+def _truths(values: Any) -> _Array:
+    """Truth values of one type where all of them are known."""
+    made = np.asarray(values, dtype=object)
+    opened = any(isinstance(value, OpenSize) for value in made.reshape(-1))
+    return made if opened else made.astype(bool)
+
+
 def _where(operator: Operator) -> list[_Array]:
     chosen, first, second = (operator.constant(index) for index in range(3))
     moderate(np.broadcast_shapes(chosen.shape, first.shape, second.shape))
+    if chosen.dtype == object:
+        return [np.frompyfunc(_chosen, 3, 1)(chosen, first, second)]
     return [np.where(chosen, first, second)]
 
 
-def _reduced(function: Callable[..., Any]) -> Callable[[Operator], list[_Array]]:
+def _chosen(condition: Any, first: Any, second: Any) -> Any:
+    """One of two values; an open size where an open condition chooses between different ones."""
+    if not isinstance(condition, OpenSize):
+        return first if condition else second
+    return first if first == second else OpenSize((), 1, opaque=True)
+
+
+def _reduced(function: Callable[..., Any]) -> Folding:
     def made(operator: Operator) -> list[_Array]:
         axes = operator.integers(1, "axes")
         keep = bool(operator.attribute("keepdims", 1))
@@ -184,24 +238,26 @@ def _reduced(function: Callable[..., Any]) -> Callable[[Operator], list[_Array]]
 _FOLDED: Final[dict[str, Folding]] = {
     "Abs": changed(np.abs),
     "Add": pairwise(lambda a, b: a + b),
-    "And": pairwise(lambda a, b: a & b),
+    "And": _logic(lambda a, b: a and b),
     "Cast": _cast,
     "Concat": _concat,
     "Constant": _constant,
     "ConstantFill": _old_fill,
     "ConstantOfShape": _fill,
     "Div": pairwise(quotient),
-    "Equal": pairwise(lambda a, b: np.equal(a, b, dtype=object).astype(bool)),
+    "Equal": _equal,
     "Exp": changed(np.exp),
     "Expand": _expand,
     "Gather": _gather,
     "Greater": pairwise(lambda a, b: below(b, a)),
+    "GreaterOrEqual": pairwise(np.greater_equal),
     "Identity": changed(lambda value: value),
     "Less": pairwise(below),
+    "LessOrEqual": pairwise(np.less_equal),
     "Mul": pairwise(lambda a, b: a * b),
     "Neg": changed(np.negative),
-    "Not": changed(np.logical_not),
-    "Or": pairwise(lambda a, b: a | b),
+    "Not": _logic(lambda a: not a),
+    "Or": _logic(lambda a, b: a or b),
     "Pow": pairwise(lambda a, b: np.power(a, b).astype(a.dtype)),
     "Range": _range,
     "Reciprocal": changed(np.reciprocal),
@@ -209,6 +265,7 @@ _FOLDED: Final[dict[str, Folding]] = {
     "ReduceSum": _reduced(np.sum),
     "Reshape": _reshape,
     "Shape": _shape,
+    "Size": lambda operator: [np.int64(operator.constant(0).size)],
     "Slice": _slice,
     "Split": _split,
     "Sqrt": changed(np.sqrt),
@@ -218,6 +275,7 @@ _FOLDED: Final[dict[str, Folding]] = {
     "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,
     "Where": _where,
+    "Xor": _logic(lambda a, b: a != b),
 }
 #: Kinds of operators that are computed where all inputs are constants.
 FOLDED: Final = tuple(_FOLDED)

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgernn_export.operator_reader import layers
 from edgernn_export.operator_reader.operators import Handler, Operator
+from edgernn_export.operator_reader.pooling import LARGEST, MEAN, SUM, pooled, reduced
 from edgernn_export.operator_reader.positions import (
     FrameWindow,
     convolved_within,
@@ -61,10 +62,30 @@ def _pool(trace: CallTrace, operator: Operator) -> Sequence[Any]:
         )
     if operator.attribute("ceil_mode", 0) and window.counts[kept] > 1:
         raise OperatorRefused("ceil_mode=0", "ceil_mode=1", "Train with ceil_mode=0.")
-    made = layers.pooled(
+    made = pooled(
         trace, value, largest=largest, count=window.counts[kept], stride=window.strides[kept]
     )
     return [_as_before(made, kept, window.rank)]
+
+
+def _reduced(what: str) -> Handler:
+    """The mean, the sum or the largest of axes that are told."""
+
+    def handler(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+        value = operator.traced(0)
+        axes = operator.integers(1, "axes")
+        if not axes and operator.attribute("noop_with_empty_axes", 0):
+            return [value]
+        keep = bool(operator.attribute("keepdims", 1))
+        return [reduced(trace, value, axes or range(value.rank), what, keep=keep)]
+
+    return handler
+
+
+def _whole_pool(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+    value = operator.traced(0)
+    what = LARGEST if operator.kind == "GlobalMaxPool" else MEAN
+    return [reduced(trace, value, range(2, value.rank), what, keep=True, of_steps=True)]
 
 
 class _Window:
@@ -164,6 +185,11 @@ def _pad(trace: CallTrace, operator: Operator) -> Sequence[Any]:
 CONVOLUTIONS: Final[dict[str, Handler]] = {
     "AveragePool": _pool,
     "Conv": _conv,
+    "GlobalAveragePool": _whole_pool,
+    "GlobalMaxPool": _whole_pool,
     "MaxPool": _pool,
     "Pad": _pad,
+    "ReduceMax": _reduced(LARGEST),
+    "ReduceMean": _reduced(MEAN),
+    "ReduceSum": _reduced(SUM),
 }

@@ -50,15 +50,6 @@ def _reciprocal(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     return [layers.divided(trace, np.ones(()), operator.traced(0))]
 
 
-def _mean(trace: CallTrace, operator: Operator) -> Sequence[Any]:
-    value, axes = operator.traced(0), operator.integers(1, "axes")
-    if not axes and operator.attribute("noop_with_empty_axes", 0):
-        return [value]
-    places = [value.place(axis) for axis in axes or range(value.rank)]
-    keep = bool(operator.attribute("keepdims", 1))
-    return [normalizations.mean(trace, value, places, keep=keep)]
-
-
 def _layer_normalization(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     value, first = operator.traced(0), axis_of(operator, operator.traced(0), -1)
     given = [
@@ -227,7 +218,6 @@ LAYERS: Final[dict[str, Handler]] = {
     "PRelu": _prelu,
     "Pow": power,
     "Reciprocal": _reciprocal,
-    "ReduceMean": _mean,
     "Relu": applied_function("relu"),
     "Selu": _selu,
     "Shrink": _shrink,

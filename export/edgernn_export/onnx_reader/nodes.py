@@ -1,4 +1,4 @@
-"""The nodes of an ONNX graph as operators, and the bodies of its loops."""
+"""The nodes of an ONNX graph as operators, the bodies of its loops and its conditions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from typing import Any, Final
 from edgernn.errors import UnsupportedModelError
 from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.onnx_reader.file import AGAIN, OnnxFile
-from edgernn_export.operator_reader.operators import OperatorNode, ValueName, leading_to
+from edgernn_export.onnx_reader.wording import ONNX
+from edgernn_export.operator_reader.operators import (
+    ConditionBranch,
+    OperatorNode,
+    ValueName,
+    leading_to,
+)
 
 #: Operators with a body, which runs once for every step.
 _WITH_BODY: Final = ("Loop", "Scan")
@@ -49,6 +55,23 @@ def nodes_of(file: OnnxFile, graph: Any, findings: Findings) -> list[OperatorNod
         TypeError: names are no texts.
     """
     return _nodes(file, graph, findings, inside=False)
+
+
+def weights_of(file: OnnxFile, graph: Any, findings: Findings) -> dict[str, Any]:
+    """The weights of a graph, by name.
+
+    Args:
+        file: of the graph.
+        graph: a GraphProto.
+        findings: receives reasons.
+    """
+    constants: dict[str, Any] = {}
+    for tensor in graph.initializer:
+        try:
+            constants[tensor.name] = file.array(tensor)
+        except UnsupportedModelError as error:
+            findings.reasons += error.reasons
+    return constants
 
 
 def _nodes(file: OnnxFile, graph: Any, findings: Findings, *, inside: bool) -> list[OperatorNode]:
@@ -92,12 +115,7 @@ def _nodes(file: OnnxFile, graph: Any, findings: Findings, *, inside: bool) -> l
 
 def _body(file: OnnxFile, graph: Any, findings: Findings) -> StepBody:
     """The body of a loop; loops inside it stay what they are, and are refused."""
-    constants: dict[str, Any] = {}
-    for tensor in graph.initializer:
-        try:
-            constants[tensor.name] = file.array(tensor)
-        except UnsupportedModelError as error:
-            findings.reasons += error.reasons
+    constants = weights_of(file, graph, findings)
     nodes = leading_to(
         (one.name for one in graph.output), _nodes(file, graph, findings, inside=True)
     )
@@ -117,6 +135,19 @@ def _body(file: OnnxFile, graph: Any, findings: Findings) -> StepBody:
     )
 
 
+def _branch(file: OnnxFile, graph: Any) -> ConditionBranch:
+    """The operators that a condition may choose."""
+    findings = Findings(wording=ONNX)
+    constants = weights_of(file, graph, findings)
+    nodes = _nodes(file, graph, findings, inside=False)
+    return ConditionBranch(
+        constants=constants,
+        nodes=tuple(nodes),
+        outputs=tuple(one.name for one in graph.output),
+        reasons=tuple(findings.reasons),
+    )
+
+
 def _attributes(proto: Any, file: OnnxFile, origin: str, findings: Findings) -> dict[str, Any]:
     import onnx
 
@@ -126,6 +157,8 @@ def _attributes(proto: Any, file: OnnxFile, origin: str, findings: Findings) -> 
             value = onnx.helper.get_attribute_value(attribute)
             if isinstance(value, onnx.TensorProto):
                 value = file.array(value)
+            elif isinstance(value, onnx.GraphProto) and proto.op_type == "If":
+                value = _branch(file, value)
             elif isinstance(value, bytes):
                 value = value.decode("utf-8")
             elif attribute.type == onnx.AttributeProto.STRINGS:

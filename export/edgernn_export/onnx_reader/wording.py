@@ -53,6 +53,11 @@ ONNX: Final = Wording(
     last_of_backward="Use Y_h of that operator instead.",
     forward_encoder="Train the encoder in one direction, and quantize both as programs.",
     unit_strides="Train with strides of 1 and zeros before the first step.",
+    fixed_steps=(
+        "Export it for windows of a fixed number of steps, or say how many: input_shapes={'NAME': "
+        "(1, steps, features)}, or --input-shape NAME=1,STEPS,FEATURES."
+    ),
+    forward_pooling="Train with the last states (Y_h) instead, or with direction=forward.",
 )
 
 _MASKS: Final = (
@@ -61,10 +66,6 @@ _MASKS: Final = (
 )
 #: What helps against operators that are not read.
 _CURES: Final = {
-    "GlobalAveragePool": "Train with a recurrent layer instead, whose output depends on all "
-    "earlier steps.",
-    "GlobalMaxPool": "Train with a recurrent layer instead, whose output depends on all earlier "
-    "steps.",
     "QuantizeLinear": "Pass the float model from before it was quantized.",
     "DequantizeLinear": "Pass the float model from before it was quantized.",
     "Equal": _MASKS,

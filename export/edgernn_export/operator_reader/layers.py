@@ -267,7 +267,7 @@ def convolved(
     Raises:
         OperatorRefused: it reads later steps, or has other groups.
     """
-    value = _steps_last(trace, value)
+    value = steps_last(trace, value)
     check_steps(stride, kernel.shape[2] * dilation, *padding)
     count, width = kernel.shape[2], kernel.shape[1] * groups
     check_width(value, 1, width)
@@ -302,18 +302,8 @@ def convolved(
         )
     made = value.each(lambda tensor: trace.call(layer, [tensor]))
     made = made.with_axis(1, (Atom(AxisKind.FEATURES, len(kernel)),))
-    made = _with_steps(made, reach - padding[0] - late, stride)
+    made = with_steps(made, reach - padding[0] - late, stride)
     return replace(made, late=late)
-
-
-def pooled(trace: CallTrace, value: Traced, *, largest: bool, count: int, stride: int) -> Traced:
-    """The largest, or the mean, of steps of a value with axes (batch, features, time)."""
-    value = _steps_last(trace, value)
-    check_steps(count, stride)
-    config = {"pool_size": (count,), "strides": (stride,), "padding": "valid"}
-    layer = trace.layer("MaxPooling1D" if largest else "AveragePooling1D", config)
-    made = value.each(lambda tensor: trace.call(layer, [tensor]))
-    return _with_steps(made, count - 1, stride)
 
 
 def padded(trace: CallTrace, value: Traced, place: int, rows: int) -> Traced:
@@ -326,8 +316,12 @@ def padded(trace: CallTrace, value: Traced, place: int, rows: int) -> Traced:
     return made.with_axis(place, (Atom(AxisKind.TIME, None if size is None else size + rows),))
 
 
-def _steps_last(trace: CallTrace, value: Traced) -> Traced:
-    """The value as (batch, features, time)."""
+def steps_last(trace: CallTrace, value: Traced) -> Traced:
+    """The value as (batch, features, time).
+
+    Raises:
+        OperatorRefused: it is another one.
+    """
     if value.rank != 3:
         raise OperatorRefused(
             "an input of axes (batch, features, time)", f"{value.rank} axes",
@@ -338,7 +332,7 @@ def _steps_last(trace: CallTrace, value: Traced) -> Traced:
     return value
 
 
-def _with_steps(value: Traced, fewer: int, stride: int) -> Traced:
+def with_steps(value: Traced, fewer: int, stride: int) -> Traced:
     """The value with as many steps as are left."""
     size = value.axes[2][0].size
     left = None if size is None else -(-(size - fewer) // stride)

@@ -46,10 +46,44 @@ class OperatorNode:
     attributes: Mapping[str, Any]
     version: int = 0
 
+    @property
+    def branches(self) -> dict[str, ConditionBranch]:
+        """What a condition chooses from, by name of the attribute; none for other operators."""
+        return {
+            key: one for key, one in self.attributes.items() if isinstance(one, ConditionBranch)
+        }
+
     def reads(self) -> Iterator[str]:
-        """Names of all that it reads."""
+        """Names of all that it reads, or that operators in its branches read."""
         yield from _references(self.inputs)
-        yield from _references(self.attributes.get("captured", ()))
+        for branch in self.branches.values():
+            yield from branch.reads()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ConditionBranch:
+    """Operators that a condition chooses, which see all values around them.
+
+    Attributes:
+        constants: its weights, by name.
+        nodes: operators, each behind those that it reads.
+        outputs: names of its results, own ones or others.
+        reasons: what is wrong with it, which matters only where it is chosen.
+    """
+
+    constants: Mapping[str, Any]
+    nodes: tuple[OperatorNode, ...]
+    outputs: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
+
+    def own(self) -> set[str]:
+        """Names of all values that it makes."""
+        return {*self.constants, *(name for node in self.nodes for name in node.outputs if name)}
+
+    def reads(self) -> set[str]:
+        """Names of all values around it that it reads."""
+        read = {name for node in self.nodes for name in node.reads()}
+        return (read | set(self.outputs)) - self.own()
 
 
 def leading_to(outputs: Iterable[str], nodes: Sequence[OperatorNode]) -> list[OperatorNode]:

@@ -147,6 +147,8 @@ def picked(trace: CallTrace, value: Traced, place: int, index: int) -> Traced:
     kind = axis[0].kind if len(axis) == 1 else None
     known = size if isinstance(size, int) else None
     if trace.is_trial and axis and axis[0].kind is None:
+        if known is not None and index not in (-1, known - 1):
+            _note(trace, axis[0])
         return Traced(value.axes[:place] + value.axes[place + 1 :], value.members)
     if known is not None and not -known <= index < known:
         got = f"element {index} of {known}"
@@ -164,6 +166,12 @@ def picked(trace: CallTrace, value: Traced, place: int, index: int) -> Traced:
     first = index % known
     made = sliced(trace, value, place, first, first + 1)
     return Traced(made.axes[:place] + made.axes[place + 1 :], made.members)
+
+
+def _note(trace: CallTrace, atom: Atom) -> None:
+    """Note that an axis of an input is taken apart."""
+    if atom.source is not None:
+        trace.picked.add(atom.source)
 
 
 def last_step(trace: CallTrace, value: Traced, place: int) -> Traced:

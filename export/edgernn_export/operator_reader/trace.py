@@ -52,9 +52,11 @@ class CallTrace:
         findings: receives reasons.
         kinds: what the axes of inputs are, as far as it is known.
         demanded: what operators need of the others.
+        picked: axes of inputs of which elements before the last one are taken out.
         calls: of described layers, in order.
         origin: how reasons name the operator at hand; it holds its name in single quotes.
         name: of the operator at hand.
+        refused: identities of calls that stand for refused operators, or come behind them.
         is_trial: only what is demanded counts; the graph is followed again.
         parts: by the identity of a call that cut a tensor into equal parts: the tensor, which part
             it is, and how many there are.
@@ -63,6 +65,8 @@ class CallTrace:
     findings: Findings
     kinds: Mapping[tuple[str, int], AxisKind]
     demanded: dict[tuple[str, int], AxisKind] = field(default_factory=dict)
+    picked: set[tuple[str, int]] = field(default_factory=set)
+    refused: set[int] = field(default_factory=set)
     calls: list[Call] = field(default_factory=list)
     origin: str = ""
     name: str = ""
@@ -84,6 +88,8 @@ class CallTrace:
         given = {names[key]: value for key, value in arguments.items()}
         made = Call(layer=layer, inputs=tuple(tensors), arguments=given or None)
         self.calls.append(made)
+        if any(id(tensor.call) in self.refused for tensor in tensors):
+            self.refused.add(id(made))
         return CallResult(call=made, index=0)
 
     def layer(

@@ -69,6 +69,8 @@ def quantize(
     symbols: Symbols | Sequence[str] | None = None,
     adaptation: Adaptation | None = None,
     layout: WeightLayout | str | PathLike[str] | None = None,
+    input_values: Mapping[str, Any] | None = None,
+    input_shapes: Mapping[str, Sequence[int | None]] | None = None,
     progress: bool | None = None,
 ) -> IntegerModel:
     """Quantize a trained network to integers.
@@ -134,6 +136,10 @@ def quantize(
         adaptation: how a head learns on the device to correct the outputs; recorded in the model.
         layout: for a file of weights alone, or a dictionary of arrays: what the tensors are, see
             `torch_layout`, or the path of a file that says it.
+        input_values: of an ONNX model, inputs that are the same in every call, by name, such as a
+            sample rate that chooses between networks. They are no inputs of the integer model.
+        input_shapes: of an ONNX model, shapes of inputs whose sizes the file leaves open, by name;
+            None for a size that stays open.
         progress: show a progress bar on stderr when calibration is long; None where stderr is a
             terminal.
 
@@ -186,6 +192,8 @@ def quantize(
         output_names=output_names,
         output_units=output_units,
         layout=layout,
+        input_values=input_values,
+        input_shapes=input_shapes,
         readings=calibration,
         example=example,
     )

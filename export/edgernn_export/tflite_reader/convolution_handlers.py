@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from edgernn_export.operator_reader import layers
 from edgernn_export.operator_reader.operators import Handler, Operator
+from edgernn_export.operator_reader.pooling import pooled
 from edgernn_export.operator_reader.shapes import squeezed, transposed, unsqueezed
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.operator_reader.values import Traced, size_of
@@ -124,7 +125,7 @@ def _pool(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     if axis.before or axis.after:
         raise OperatorRefused("pooling without padding", "padding SAME", "Train with 'valid'.")
     largest = operator.kind == "MAX_POOL_2D"
-    made = layers.pooled(trace, flat, largest=largest, count=axis.count, stride=axis.stride)
+    made = pooled(trace, flat, largest=largest, count=axis.count, stride=axis.stride)
     return [with_function(trace, operator, _as_before(made, kept))]
 
 

@@ -14,7 +14,7 @@ from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.program_sets.passes import read_described
 from edgernn_export.keras_reader.stored.kind import refuse
 from edgernn_export.keras_reader.stored.network import StoredModel
-from edgernn_export.operator_reader.network import GraphInput, OperatorGraph, described_model
+from edgernn_export.operator_reader.graphs.network import GraphInput, OperatorGraph, described_model
 from edgernn_export.operator_reader.operators import Handler, OperatorNode, ValueName
 from edgernn_export.tflite_reader.constants import folded
 from edgernn_export.tflite_reader.convolution_handlers import CONVOLUTIONS

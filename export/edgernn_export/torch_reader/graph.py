@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgernn_export.keras_reader.findings import Findings
-from edgernn_export.operator_reader.network import GraphInput
+from edgernn_export.operator_reader.graphs.network import GraphInput
 from edgernn_export.operator_reader.operators import OperatorNode, ValueName
 from edgernn_export.torch_reader.capture import is_user_file
 from edgernn_export.torch_reader.idioms import (

@@ -13,12 +13,14 @@ from edgernn_export.float_model.program_sets.chunks import FloatChunks
 from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.program_sets.passes import read_described
 from edgernn_export.keras_reader.stored.network import StoredModel
-from edgernn_export.operator_reader.network import OperatorGraph, described_model
-from edgernn_export.operator_reader.operators import Handler
+from edgernn_export.operator_reader.graphs.network import OperatorGraph, described_model
+from edgernn_export.operator_reader.graphs.refusals import RefusalRules
+from edgernn_export.operator_reader.operators import Handler, OperatorNode
+from edgernn_export.operator_reader.values import Traced
 from edgernn_export.torch_reader.capture import exported, with_another_step
 from edgernn_export.torch_reader.examples import examples_of
 from edgernn_export.torch_reader.graph import TorchProgram, program_of
-from edgernn_export.torch_reader.handlers.constant_handlers import folded
+from edgernn_export.torch_reader.handlers.constant_handlers import FOLDED, folded
 from edgernn_export.torch_reader.handlers.convolution_handlers import CONVOLUTIONS
 from edgernn_export.torch_reader.handlers.layer_handlers import LAYERS
 from edgernn_export.torch_reader.handlers.normalization_handlers import NORMALIZATIONS
@@ -35,6 +37,18 @@ HANDLERS: Final[dict[str, Handler]] = {
     **CONVOLUTIONS,
     **RECURRENT,
 }
+
+
+def _keeps(node: OperatorNode, value: Traced) -> bool:
+    """Whether a result has the sizes of what it is made of, and its elements their places."""
+    sizes = tuple(size if isinstance(size, int) else None for size in value.sizes)
+    return node.kind not in SHAPES and node.attributes.get("sizes") == sizes
+
+
+#: About operators that are refused.
+RULES: Final = RefusalRules(
+    foldable=frozenset(FOLDED), independent=frozenset({"conv1d", *RECURRENT}), keeping=_keeps
+)
 
 
 def read_torch(
@@ -187,4 +201,5 @@ def _graph(name: str, program: TorchProgram) -> OperatorGraph:
         unsupported=lambda node: unsupported(node, HANDLERS),
         wording=TORCH,
         trimming=frozenset({"slice"}),
+        rules=RULES,
     )

@@ -55,10 +55,12 @@ TORCH: Final = Wording(
     last_of_backward="Use the state that the module returns, h_n[1], instead.",
     forward_encoder="Train the encoder with bidirectional=False, and quantize both as programs.",
     unit_strides="Train with strides of 1 and zeros before the first step.",
+    fixed_steps="Pass an example of as many steps as the windows have.",
+    forward_pooling="Train with the last states (h_n) instead, or with bidirectional=False.",
 )
 
 #: What helps where a network looks at all steps at once.
-RECURRENT_INSTEAD: Final = (
+_RECURRENT_INSTEAD: Final = (
     "Train with a recurrent layer instead, whose output depends on all earlier steps."
 )
 _NORMALIZED: Final = (
@@ -77,9 +79,9 @@ _CHANCE: Final = "Begin with zeros or a parameter: an integer model draws no ran
 #: What helps against operators that are not read.
 _CURES: Final = {
     **dict.fromkeys(
-        ("adaptive_avg_pool1d", "adaptive_max_pool1d", "amax", "amin", "baddbmm", "bmm", "cumsum",
-         "max", "min", "multi_head_attention_forward", "scaled_dot_product_attention"),
-        RECURRENT_INSTEAD,
+        ("amin", "baddbmm", "bmm", "cumsum", "min", "multi_head_attention_forward",
+         "scaled_dot_product_attention"),
+        _RECURRENT_INSTEAD,
     ),
     **dict.fromkeys(("group_norm", "instance_norm", "rms_norm"), _NORMALIZED),
     **dict.fromkeys(("eq", "ge", "gt", "le", "lt", "masked_fill", "ne", "where"), _CHOICE),

@@ -41,6 +41,7 @@ WEIGHTS: Final = Wording(
     causal_first="Move strides, pooling and convolutions without causal = true before all "
     "recurrent layers, or train with stride 1 and zeros before the first reading.",
     last_of_backward="Write FinalState instead.",
+    fixed_steps="Write steps = T in the layout, for windows of T readings.",
     unit_strides="Train with stride 1 and zeros before the first reading.",
 )
 

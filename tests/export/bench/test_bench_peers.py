@@ -5,13 +5,17 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from edgernn.bench import BenchLimits, Benchmark, benchmark
+from edgernn.bench.probe import Probe
 from edgernn.errors import EdgeRnnError
 from edgernn.model.interface import Window
+from edgernn_export.bench.model_files import write_float
 from edgernn_export.bench.onnx_steps import BoundStep, open_session, quantize_dynamic
 from edgernn_export.bench.step_network import reason_against, state_name
 from edgernn_export.float_model.float_run import answers
+from edgernn_export.networks.front_door import read_one_stream
 from edgernn_export.writers.onnx.float_operators import write_onnx_float
 from tests.support.models.float import float_model, stream
 
@@ -63,6 +67,48 @@ def found(folder) -> Benchmark:
         limits=BenchLimits(min_kept=50, max_kb=100),
         evaluate={"data": str(folder / "data.csv"), "target": ["state"]},
     )
+
+
+class Recurrent(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.rnn = torch.nn.GRU(2, 5, batch_first=True)
+
+    def forward(self, x):
+        return self.rnn(x)[0]
+
+
+@pytest.mark.filterwarnings("ignore::edgernn.errors.StreamKindWarning")  # states are inputs
+def test_a_module_becomes_a_file(tmp_path):
+    """For the processes that run it."""
+    module = Recurrent().eval()
+    xs = np.random.default_rng(0).normal(size=(60, 2))
+    Probe(xs=xs, ys=xs).save(tmp_path / "probe.npz")
+    path = write_float(module, {}, tmp_path / "probe.npz", tmp_path)
+    with torch.no_grad():
+        wanted = module(torch.tensor(xs[None], dtype=torch.float32)).numpy()
+    np.testing.assert_allclose(answers(read_one_stream(path), xs[None]), wanted, atol=1e-6)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("way", ["a module", "weights with a layout"])
+def test_the_float_network_may_come_from_elsewhere(way, tmp_path):
+    from edgernn_export import quantize, torch_layout
+
+    module = Recurrent().eval()
+    xs = np.random.default_rng(0).normal(size=(300, 2))
+    quantize(module, xs, "w8a16", progress=False).save(tmp_path / "m.edgernn")
+    network, options = module, {}
+    if way != "a module":
+        network = tmp_path / "w.npz"
+        np.savez(network, **{name: one.numpy() for name, one in module.state_dict().items()})
+        options = {"layout": torch_layout([{"GRU": "rnn"}])}
+    found = benchmark(
+        tmp_path / "m.edgernn", float_model=network, backends=["native"], streams=1, rounds=1,
+        **options,
+    )  # fmt: skip
+    assert 0.0 < found.timings[0].departure < 0.01
 
 
 def peers(found):

@@ -78,9 +78,9 @@ SINGLE = [
     ([L.Cropping1D(1, name="c"), gru()], "got cropping=(1, 1).", "Train with cropping=(0, 0)."),
     ([L.Lambda(lambda x: x, name="l"), gru()], "'l' (Lambda): ", "outside the model"),
     (
-        [gru(return_sequences=True), L.GlobalAveragePooling1D(name="p")],
-        "'p' (GlobalAv",
-        "recurrent layer instead",
+        [gru(return_sequences=True), L.GlobalAveragePooling1D(keepdims=True, name="p")],
+        "'p' (GlobalAveragePooling1D): expected keepdims=False, got keepdims=True.",
+        "Reshape((1, features))",
     ),
     (
         [gru(go_backwards=True)],

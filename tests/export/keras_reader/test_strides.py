@@ -275,9 +275,6 @@ def test_networks_without_a_state_and_other_pooling_are_refused():
     assert "train with padding='valid'" in refused(
         network(L.MaxPooling1D(2, padding="same"), *last(L.GRU))
     )
-    assert "Train with a recurrent layer" in refused(
-        network(L.Conv1D(4, 3), L.GlobalMaxPooling1D(), L.Dense(2), steps=20)
-    )
 
 
 def test_streams_without_an_answer_are_refused():

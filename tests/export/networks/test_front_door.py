@@ -213,6 +213,61 @@ def test_info_lists_every_reason_in_the_words_of_the_format(tmp_path, capsys):
     assert "node 'det1' (Det)" in text
 
 
+def test_info_says_what_an_archive_of_weights_holds(tmp_path, capsys):
+    rng = np.random.default_rng(3)
+    shapes = {"rnn.weight_ih_l0": (18, 3), "rnn.weight_hh_l0": (18, 6), "rnn.bias_ih_l0": (18,),
+              "rnn.bias_hh_l0": (18,)}  # fmt: skip
+    np.savez(tmp_path / "w.npz", **{name: rng.normal(size=size) for name, size in shapes.items()})
+    (tmp_path / "w.toml").write_text('layers = [{GRU = "rnn"}]\n')
+    assert main(["info", str(tmp_path / "w.npz"), "--layout", str(tmp_path / "w.toml")]) == 0
+    assert "gru   3 -> 6            198" in capsys.readouterr().out
+    np.savez(tmp_path / "readings.npz", a=np.zeros((20, 3)))
+    assert main(["info", str(tmp_path / "readings.npz")]) == 2
+    assert "There is no recurrent layer." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "wanted"),
+    [
+        ("--input-value", "sr=fast", "expected a name and a number"),
+        ("--input-value", "16000", "expected a name and a number"),
+        ("--input-shape", "x=1,three", "expected a name and sizes"),
+    ],
+)
+def test_what_inputs_of_a_command_cannot_be(capsys, option, text, wanted):
+    assert main(["info", "m.onnx", option, text]) == 2
+    assert wanted in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore::edgernn.errors.StreamKindWarning")
+def test_commands_tell_the_inputs_of_a_network(tmp_path, capsys):
+    model = one_operator("GRU", matrices("GRU", 3, 6), linear_before_reset=1)
+    value = onnx.helper.make_tensor_value_info
+    model.graph.input.append(value("sr", onnx.TensorProto.INT64, []))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(8), "eight"))
+    branches = {
+        f"{name}_branch": onnx.helper.make_graph(
+            [onnx.helper.make_node(kind, ["Y"], ["inner"])], name, [],
+            [value("inner", onnx.TensorProto.FLOAT, None)],
+        )
+        for name, kind in (("then", "Tanh"), ("else", "Det"))
+    }  # fmt: skip
+    model.graph.node.append(onnx.helper.make_node("Equal", ["sr", "eight"], ["slow"]))
+    model.graph.node.append(onnx.helper.make_node("If", ["slow"], ["z"], **branches))
+    del model.graph.output[:]
+    model.graph.output.append(value("z", onnx.TensorProto.FLOAT, None))
+    onnx.save(model, tmp_path / "m.onnx")
+    command = ["info", str(tmp_path / "m.onnx")]
+    assert main(command) == 2
+    assert "--input-value sr=VALUE" in capsys.readouterr().err
+    assert main([*command, "--input-value", "sr=8"]) == 0
+    assert "pointwise" in capsys.readouterr().out
+    assert main([*command, "--input-value", "sr=8", "--input-value", "sr=9"]) == 2
+    assert "--input-value: expected one for each input, got two." in capsys.readouterr().err
+    assert main([*command, "--input-value", "sr=8", "--input-shape", "sr=1"]) == 2
+    assert "expected a value or a shape, got both" in capsys.readouterr().err
+
+
 def test_calibration_is_the_example_of_a_torch_module():
     class Recurrent(torch.nn.Module):
         def __init__(self):

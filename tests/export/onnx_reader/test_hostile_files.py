@@ -125,6 +125,35 @@ def _own():
     return write_onnx_float(float_network("minimal_gru", units=3))
 
 
+def _chosen(seed=3):
+    """Conditions, one inside of the other, and a pooling of all steps."""
+    rng = np.random.default_rng(seed)
+    value = helper.make_tensor_value_info("i", TensorProto.FLOAT, None)
+
+    def condition(chosen, given):
+        other = [helper.make_node("Det", ["b"], ["i"])]
+        branches = {
+            name: helper.make_graph(nodes, name, [], [value])
+            for name, nodes in (("then_branch", chosen), ("else_branch", other))
+        }
+        return helper.make_node("If", ["flat"], [given], **branches)
+
+    nodes = [
+        helper.make_node("GRU", ["x", "W", "R"], ["a"], hidden_size=2),
+        helper.make_node("Squeeze", ["a", "n1"], ["b"]),
+        helper.make_node("Shape", ["b"], ["sizes"]),
+        helper.make_node("Size", ["sizes"], ["rank"]),
+        helper.make_node("Equal", ["rank", "three"], ["flat"]),
+        condition([condition([helper.make_node("Tanh", ["b"], ["i"])], "i")], "c"),
+        helper.make_node("ReduceMean", ["c"], ["d"], axes=[0], keepdims=0),
+        helper.make_node("MatMul", ["d", "w"], ["y"]),
+    ]
+    own = {"W": (1, 6, 3), "R": (1, 6, 2), "w": (2, 2)}
+    own = {name: rng.normal(size=size).astype(np.float32) for name, size in own.items()}
+    own |= {"n1": np.array([1]), "three": np.array(3)}
+    return model_of(nodes, {"x": [7, "b", 3]}, ["y"], own, opset=13)
+
+
 def _of_bytes(data, draw):
     """A file with some bytes changed, cut off, put in or repeated."""
     made = bytearray(data)
@@ -193,7 +222,7 @@ def _of_fields(data, draw):
 
 def _fuzz(seeds):
     """Read a mutation for every seed; how many were read, and how many refused."""
-    bases = (_small(), _streamed(), _mixed(), _looped(), _scanned(), _own())
+    bases = (_small(), _streamed(), _mixed(), _looped(), _scanned(), _own(), _chosen())
     counts = {"read": 0, "refused": 0}
     for seed in seeds:
         draw = random.Random(seed)
@@ -208,7 +237,7 @@ def _fuzz(seeds):
 
 
 def test_the_files_that_are_damaged_here_are_good():
-    for data in (_small(), _streamed(), _mixed(), _looped(), _scanned(), _own()):
+    for data in (_small(), _streamed(), _mixed(), _looped(), _scanned(), _own(), _chosen()):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             read_onnx(data)

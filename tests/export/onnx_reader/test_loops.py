@@ -149,7 +149,7 @@ def test_rows_in_the_other_order_are_refused(back, turned):
     (reason,) = refused(scan_file(step_of("gru"), back=back, turned=turned))
     assert reason == (
         "output 'y': expected steps in the order of the readings, got steps from the last one on. "
-        "Turn them round again with ReverseSequence, or take the last one alone."
+        "Turn them round again, or take the last one alone."
     )
 
 

@@ -40,11 +40,10 @@ WRONG = {
         helper.make_node("LayerNormalization", ["c", "scale"], ["d"], axis=1),
         "expected the features of a step normalized together, got the time axis and the features",
     ),
-    "a mean of steps": (
-        helper.make_node("ReduceMean", ["c", "one"], ["d"]),
-        "Train with a recurrent layer instead",
+    "a mean of all": (
+        helper.make_node("ReduceMean", ["c"], ["d"]),
+        "the mean of all steps, or of features, got one over the batch axis",
     ),
-    "a mean of all": (helper.make_node("ReduceMean", ["c"], ["d"]), "the mean of the features"),
     "a division": (helper.make_node("Reciprocal", ["c"], ["d"]), "have no division"),
     "a root": (helper.make_node("Sqrt", ["c"], ["d"]), "the root of a sum of two squares"),
     "other parameters": (

@@ -133,9 +133,10 @@ class _Average(nn.Module):
         self.rnn = nn.GRU(INPUTS, 4, batch_first=True)
 
     def forward(self, x):
-        return self.rnn(x)[0].mean(1)
+        return self.rnn(x)[0].mean(0)
 
 
-def test_means_of_steps():
-    with pytest.raises(UnsupportedModelError, match=r"along the time axis\. Train with"):
+def test_means_of_streams():
+    wanted = r"the mean of all steps, or of features, got one over the batch axis\. Train without"
+    with pytest.raises(UnsupportedModelError, match=wanted):
         read_torch(_Average(), EXAMPLE)

@@ -28,6 +28,7 @@ from edgernn_export.keras_reader.layers.layer_parts import (
     RowsPart,
     ScalePart,
     UnknownPart,
+    WholePoolPart,
 )
 
 _FIXED: Final[dict[str, tuple[Any, ...]]] = {
@@ -179,6 +180,19 @@ def read_pooling(layer: Any, context: Context) -> tuple[LayerPart, ...]:
         return () if stride == 1 else (rows,)
     largest = class_of(layer) == "MaxPooling1D"
     return rows, PoolPart(owner=owner, name=name, count=count, largest=largest)
+
+
+def read_whole_pooling(layer: Any, context: Context) -> tuple[LayerPart, ...]:
+    """Read a pooling over all steps."""
+    fixed: dict[str, tuple[Any, ...]] = {
+        "keepdims": (False,),
+        "data_format": ("channels_last", None),
+    }
+    cures = {"keepdims": "Train with keepdims=False, and a Reshape((1, features)) after it."}
+    if not check_config(layer, layer.get_config(), context, fixed=fixed, cures=cures):
+        return (UnknownPart(owner=owner_of(layer), recurrent=True),)
+    largest = class_of(layer).endswith("MaxPooling1D")
+    return (WholePoolPart(owner=owner_of(layer), name=layer.name, largest=largest),)
 
 
 def read_zero_padding(layer: Any, context: Context) -> tuple[LayerPart, ...]:

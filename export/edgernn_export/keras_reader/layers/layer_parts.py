@@ -211,6 +211,21 @@ class PoolPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WholePoolPart:
+    """The largest, or the mean, of all steps of a window.
+
+    Attributes:
+        owner: how reasons name the layer.
+        name: of the layer.
+        largest: else the mean.
+    """
+
+    owner: str
+    name: str
+    largest: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaddingPart:
     """Rows of zeros before the stream."""
 
@@ -246,6 +261,7 @@ LayerPart = (
     | RowsPart
     | DepthwisePart
     | PoolPart
+    | WholePoolPart
     | PaddingPart
     | UnknownPart
     | MergePart

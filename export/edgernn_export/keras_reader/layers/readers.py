@@ -15,6 +15,7 @@ from edgernn_export.keras_reader.layers.convolution import (
     read_depthwise,
     read_pooling,
     read_separable,
+    read_whole_pooling,
     read_zero_padding,
 )
 from edgernn_export.keras_reader.layers.dense import (
@@ -63,6 +64,8 @@ READERS: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
     "GRUCell": read_cell,
     "GaussianDropout": read_neutral,
     "GaussianNoise": read_neutral,
+    "GlobalAveragePooling1D": read_whole_pooling,
+    "GlobalMaxPooling1D": read_whole_pooling,
     "Identity": read_neutral,
     "LSTM": read_recurrent,
     "LSTMCell": read_cell,
@@ -113,10 +116,6 @@ _CURES = {
     "with edgernn_export.quantize or: edgernn quantize; or train a forward layer.",
     "ConvLSTM1D": "Flatten each reading (keras.layers.TimeDistributed(keras.layers.Flatten())) "
     "and train with a Dense layer and an LSTM.",
-    "GlobalAveragePooling1D": "Train with a recurrent layer instead, whose output depends on "
-    "all earlier steps.",
-    "GlobalMaxPooling1D": "Train with a recurrent layer instead, whose output depends on all "
-    "earlier steps.",
     ROOT: _NO_ROOT,
     RECIPROCAL: _NO_ROOT,
     "QuantizeInput": "Convert the trained network with edgernn_export.compress.qat.integer_model.",

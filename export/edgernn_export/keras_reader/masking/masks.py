@@ -33,7 +33,8 @@ _PASSING: Final = frozenset(
 _RECURRENT: Final = ("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "SimpleRNN", "SimpleRNNCell")
 #: Layers that look at the steps before.
 _LOOKING_BACK: Final = (
-    "AveragePooling1D", "Conv1D", "DepthwiseConv1D", "MaxPooling1D", "SeparableConv1D",
+    "AveragePooling1D", "Conv1D", "DepthwiseConv1D", "GlobalAveragePooling1D",
+    "GlobalMaxPooling1D", "MaxPooling1D", "SeparableConv1D",
 )  # fmt: skip
 _ATTENDING: Final = ("AdditiveAttention", "Attention", "MultiHeadAttention")
 _IN_TRAINING: Final = (

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from edgernn.model.program_sets.passes import CHUNK_INPUT, Pass, PassDirection, Read
 from edgernn.model.routes import MODEL_INPUT
@@ -40,6 +40,8 @@ from edgernn_export.keras_reader.states import starts_of
 from edgernn_export.keras_reader.stored.layer import StoredLayer
 from edgernn_export.keras_reader.stored.network import StoredModel
 
+#: Layers that pool all steps of a window.
+_POOLING: Final = ("GlobalAveragePooling1D", "GlobalMaxPooling1D")
 #: What the readings are called beside values of other passes, where the input has no name.
 _READINGS = "readings"
 
@@ -199,6 +201,13 @@ def _check(model: Any, flat: FlatNetwork, findings: Findings) -> None:
         halves: tuple[Any, ...] = (call.layer,)
         if class_of(call.layer) == BIDIRECTIONAL and is_builtin(call.layer):
             halves = call.layer.forward_layer, call.layer.backward_layer
+        if class_of(call.layer) in _POOLING and is_builtin(call.layer):
+            findings.add(
+                owner_of(call.layer),
+                "a network that reads forward alone before a pooling over all steps",
+                "one that reads chunks, of any length, in both directions",
+                findings.wording.forward_pooling,
+            )
         if any(getattr(one, "stateful", False) for one in halves):
             findings.add(
                 owner_of(call.layer),

@@ -16,8 +16,8 @@ from edgernn_export.onnx_reader.loops.step_records import StepOf
 from edgernn_export.onnx_reader.nodes import StepBody
 from edgernn_export.onnx_reader.wording import ONNX, unsupported
 from edgernn_export.operator_reader import recurrences
+from edgernn_export.operator_reader.graphs.network import OperatorGraph, applied
 from edgernn_export.operator_reader.loops.written_cells import WrittenCell
-from edgernn_export.operator_reader.network import OperatorGraph, applied
 from edgernn_export.operator_reader.operators import Handler, OperatorNode, leading_to, numbers
 from edgernn_export.operator_reader.selections import joined
 from edgernn_export.operator_reader.shapes import transposed

@@ -58,6 +58,8 @@ _OF_SIZES: Final[dict[str, Callable[[Operator], Any]]] = {
     "mul": _sized(lambda a, b: a * b),
     "sub": _sized(lambda a, b: a - b),
 }
+#: Kinds of operators that are computed where all inputs are constants, sizes and numbers.
+FOLDED: Final = frozenset({*_OF_SIZES, *_OF_TORCH})
 
 
 def _computed(operator: Operator) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from edgernn_export.operator_reader import layers
 from edgernn_export.operator_reader.operators import Handler, Operator
+from edgernn_export.operator_reader.pooling import LARGEST, MEAN, SUM, pooled, reduced
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.torch_reader.handlers.layer_handlers import floats
 from edgernn_export.torch_reader.handlers.shape_handlers import argument
@@ -63,7 +64,35 @@ def _pool(largest: bool) -> Handler:
                 "Train with the defaults.",
             )  # fmt: skip
         value = operator.traced(0)
-        return [layers.pooled(trace, value, largest=largest, count=count, stride=stride)]
+        return [pooled(trace, value, largest=largest, count=count, stride=stride)]
+
+    return handler
+
+
+def _reduced(what: str) -> Handler:
+    """The mean, the sum or the largest of axes that are told; its places are not known."""
+
+    def handler(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+        value, told = operator.traced(0), argument(operator, "dim")
+        places = list(told) if isinstance(told, (list, tuple)) else [told]
+        places = list(range(value.rank)) if told is None else places
+        keep = bool(argument(operator, "keepdim", False))
+        made = reduced(trace, value, [int(place) for place in places], what, keep=keep)
+        return [[made, None]] if operator.kind == "max" else [made]
+
+    return handler
+
+
+def _adaptive(largest: bool) -> Handler:
+    def handler(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+        value, size = operator.traced(0), _one(operator, "output_size", 1)
+        if size != 1:
+            raise OperatorRefused(
+                "pooling to one step", f"to {size}", "Train with a fixed kernel_size instead."
+            )
+        what = LARGEST if largest else MEAN
+        made = reduced(trace, value, [value.rank - 1], what, keep=True, of_steps=True)
+        return [[made, None]] if largest else [made]
 
     return handler
 
@@ -90,8 +119,14 @@ def _pad(trace: CallTrace, operator: Operator) -> Sequence[Any]:
 
 
 CONVOLUTIONS: Final[dict[str, Handler]] = {
+    "adaptive_avg_pool1d": _adaptive(largest=False),
+    "adaptive_max_pool1d": _adaptive(largest=True),
+    "amax": _reduced(LARGEST),
     "avg_pool1d": _pool(largest=False),
     "conv1d": _convolution,
+    "max": _reduced(LARGEST),
     "max_pool1d": _pool(largest=True),
+    "mean": _reduced(MEAN),
     "pad": _pad,
+    "sum": _reduced(SUM),
 }

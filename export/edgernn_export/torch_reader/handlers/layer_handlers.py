@@ -12,12 +12,10 @@ from edgernn.model.formats import FloatArray
 from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn_export.operator_reader import layers
 from edgernn_export.operator_reader.operators import Handler, Operator, numbers
-from edgernn_export.operator_reader.selections import picked, split
-from edgernn_export.operator_reader.shapes import squeezed, unsqueezed
-from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused, told
-from edgernn_export.operator_reader.values import AxisKind, Traced, is_constant, size_of
+from edgernn_export.operator_reader.selections import split
+from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
+from edgernn_export.operator_reader.values import Traced, is_constant, size_of
 from edgernn_export.torch_reader.handlers.shape_handlers import argument, axis
-from edgernn_export.torch_reader.wording import RECURRENT_INSTEAD
 
 _AGAIN: Final = "Export the network again."
 _NO_DIVISION: Final = "Integer models have no division. Train without it."
@@ -181,39 +179,6 @@ def _glu(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     return [layers.merged(trace, "Multiply", [shown, opened])]
 
 
-def _total(*, mean: bool) -> Handler:
-    """A sum or mean over the features of a step, over directions, or over layers."""
-
-    def handler(trace: CallTrace, operator: Operator) -> Sequence[Any]:
-        value = operator.traced(0)
-        listed = np.atleast_1d(argument(operator, "dim", list(range(value.rank))))
-        if len(listed) != 1:
-            raise OperatorRefused(
-                "one axis to add up", f"{len(listed)}", "Add up the features of each step alone."
-            )
-        place = int(listed[0]) % value.rank
-        kinds = {atom.kind for atom in value.axes[place]}
-        if kinds & {AxisKind.TIME, AxisKind.BATCH}:
-            raise OperatorRefused(
-                "a sum of features, directions or layers",
-                f"one along the {told(value.axes[place])}", RECURRENT_INSTEAD,
-            )  # fmt: skip
-        count = size_of(value.axes[place])
-        if not isinstance(count, int):
-            raise OperatorRefused("an axis of a known size", "one of any size", _AGAIN)
-        share = 1 / count if mean else 1.0
-        if kinds == {AxisKind.STACK}:
-            parts = [picked(trace, value, place, index) for index in range(count)]
-            made = layers.merged(trace, "Add", parts) if count > 1 else parts[0]
-            made = _times(trace, made, share) if share != 1.0 else made
-            return [unsqueezed(made, [place]) if argument(operator, "keepdim") else made]
-        made = layers.dense(trace, value, place, np.full((count, 1), share), None)
-        keep = argument(operator, "keepdim", False)
-        return [made if keep else squeezed(trace, made, [place])]
-
-    return handler
-
-
 def _root(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     return [layers.rooted(trace, operator.traced(0))]
 
@@ -342,7 +307,6 @@ LAYERS: Final[dict[str, Handler]] = {
     "matmul": _matmul,
     "maximum": _extreme("Maximum"),
     "minimum": _extreme("Minimum"),
-    "mean": _total(mean=True),
     "mish": function("mish"),
     "mm": _matmul,
     "mul": arithmetic("Multiply"),
@@ -367,7 +331,6 @@ LAYERS: Final[dict[str, Handler]] = {
     "sqrt": _root,
     "square": _square,
     "sub": arithmetic("Subtract"),
-    "sum": _total(mean=False),
     "tanh": function("tanh"),
     "threshold": function("threshold", threshold=("threshold", 0.0), value=("value", 0.0)),
     "to": _cast,

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
-from edgernn.errors import StreamKindWarning, UnsupportedModelError
-from edgernn.records.columns import listed
+from edgernn.errors import UnsupportedModelError
 from edgernn_export.keras_reader.findings import Context, Findings
 from edgernn_export.keras_reader.graph import Call, CallResult, Given, LayerGraph
 from edgernn_export.keras_reader.layers.readers import READERS, read_layer
 from edgernn_export.keras_reader.stored.layer import described_layer
 from edgernn_export.keras_reader.stored.network import StoredModel
 from edgernn_export.keras_reader.wording import Wording
+from edgernn_export.operator_reader.graphs.conditions import MOST_WALKS, Outcomes, chosen, undecided
+from edgernn_export.operator_reader.graphs.outputs import outputs_of
+from edgernn_export.operator_reader.graphs.refusals import (
+    NO_RULES,
+    RefusalRules,
+    is_behind,
+    stand_ins,
+)
 from edgernn_export.operator_reader.operators import (
     Handler,
     Operator,
@@ -35,7 +42,6 @@ from edgernn_export.operator_reader.values import (
     AxisKind,
     Traced,
     alone,
-    is_constant,
     members_of,
 )
 
@@ -75,6 +81,7 @@ class OperatorGraph:
         wording: what helps, in the words of the format.
         trimming: kinds of operators that may take off steps behind the end of a stream.
         turning: kinds of operators that may read steps from the last one on.
+        rules: about operators that are refused, and those behind them.
     """
 
     name: str
@@ -89,6 +96,7 @@ class OperatorGraph:
     wording: Wording
     trimming: frozenset[str] = frozenset()
     turning: frozenset[str] = frozenset()
+    rules: RefusalRules = NO_RULES
 
 
 def described_model(graph: OperatorGraph, findings: Findings) -> StoredModel:
@@ -103,14 +111,13 @@ def described_model(graph: OperatorGraph, findings: Findings) -> StoredModel:
     Raises:
         UnsupportedModelError: there is a reason; the error has all.
     """
+    graph = _without_conditions(graph, findings)
     nodes = leading_to(graph.outputs, graph.nodes)
-    trial = CallTrace(findings=Findings(), kinds={}, is_trial=True)
-    _followed(graph, nodes, trial)
-    kinds = _all_kinds(graph.inputs, trial.demanded)
+    kinds = _kinds(graph, nodes)
     _check_sizes(graph.inputs, kinds, findings)
     trace = CallTrace(findings=findings, kinds=kinds)
     values, given = _followed(graph, nodes, trace)
-    outputs, names = _outputs(graph, values, trace)
+    outputs, names = outputs_of(graph.origin, graph.outputs, values, trace)
     if not graph.outputs:
         findings.add(graph.origin, "a network with outputs", "none", "Export the network again.")
     if findings.reasons:
@@ -124,6 +131,39 @@ def described_model(graph: OperatorGraph, findings: Findings) -> StoredModel:
         output_names=tuple(names),
     )
     return StoredModel.of(graph.name, graph.origin, network, graph.wording)
+
+
+def _kinds(graph: OperatorGraph, nodes: Sequence[OperatorNode]) -> dict[tuple[str, int], AxisKind]:
+    """What the axes of inputs are."""
+    trial = CallTrace(findings=Findings(), kinds={}, is_trial=True)
+    _followed(graph, nodes, trial)
+    return _all_kinds(graph.inputs, trial.demanded, trial.picked)
+
+
+def _without_conditions(graph: OperatorGraph, findings: Findings) -> OperatorGraph:
+    """The graph with the branches that its conditions choose."""
+    for walk in itertools.count():
+        nodes = leading_to(graph.outputs, graph.nodes)
+        kinds = {node.kind for node in nodes if node.branches}
+        if not kinds:
+            return graph
+        outcomes = Outcomes({})
+        noting = replace(graph, handlers={**graph.handlers, **dict.fromkeys(kinds, outcomes.noted)})
+        trace = CallTrace(findings=Findings(), kinds=_kinds(noting, nodes))
+        _followed(noting, nodes, trace)
+        if not outcomes.found or walk == MOST_WALKS:
+            inputs = {
+                one.name: (not one.dtype.startswith("float"), None in one.sizes)
+                for one in graph.inputs
+            }
+            left, refused = undecided(nodes, inputs)
+            return replace(
+                graph, nodes=left, handlers={**graph.handlers, **dict.fromkeys(kinds, refused)}
+            )
+        made, constants, reasons = chosen(nodes, outcomes.found, walk)
+        findings.reasons += reasons
+        graph = replace(graph, nodes=made, constants={**graph.constants, **constants})
+    raise AssertionError("a count ends")
 
 
 def _check_sizes(
@@ -176,9 +216,13 @@ def applied(
     """What a node gives, from values by name; what is refused gives nothing known."""
     nothing = [UNKNOWN] * len(node.outputs)
     trace.origin, trace.name = node.origin, node.name
+    inputs: Sequence[Any] = ()
+    handler = graph.handlers.get(node.kind)
     try:
         inputs = tuple(_resolved(value, values) for value in node.inputs)
         if _any(inputs, lambda value: value is UNKNOWN):
+            if handler is None and node.kind not in graph.rules.foldable:
+                raise graph.unsupported(node)
             return nothing
         operator = Operator(node=node, inputs=inputs)
         for value in inputs:
@@ -190,24 +234,14 @@ def applied(
             folded = graph.folded(operator)
             if folded is not None:
                 return folded
-        handler = graph.handlers.get(node.kind)
         if handler is None:
             raise graph.unsupported(node)
         results = list(handler(trace, operator))
-    except OperatorRefused as reason:
-        trace.findings.add(node.origin, reason.wanted, reason.got, reason.cure)
-        return nothing
-    except UnsupportedModelError as error:
-        for text in error.reasons:
-            if text not in trace.findings.reasons:
-                trace.findings.reasons.append(text)
-        return nothing
-    except _DAMAGED as error:
-        trace.findings.add(
-            node.origin, "attributes and inputs as the operator has them",
-            f"others ({type(error).__name__})", "Export the network again.",
-        )  # fmt: skip
-        return nothing
+    except (OperatorRefused, UnsupportedModelError, *_DAMAGED) as error:
+        own = handler is None or node.kind in graph.rules.independent
+        if own or not is_behind(inputs, trace):
+            _note(node, error, trace.findings)
+        return stand_ins(graph.rules, node, inputs, trace)
     if any(isinstance(v, Traced) and v.members.size > MOST_MEMBERS for v in results):
         trace.findings.add(
             node.origin, f"at most {MOST_MEMBERS} tensors side by side", "more",
@@ -215,6 +249,21 @@ def applied(
         )  # fmt: skip
         return nothing
     return results + [UNKNOWN] * (len(node.outputs) - len(results))
+
+
+def _note(node: OperatorNode, error: Exception, findings: Findings) -> None:
+    """Note why an operator was refused."""
+    if isinstance(error, OperatorRefused):
+        findings.add(node.origin, error.wanted, error.got, error.cure)
+    elif isinstance(error, UnsupportedModelError):
+        for text in error.reasons:
+            if text not in findings.reasons:
+                findings.reasons.append(text)
+    else:
+        findings.add(
+            node.origin, "attributes and inputs as the operator has them",
+            f"others ({type(error).__name__})", "Export the network again.",
+        )  # fmt: skip
 
 
 def _resolved(value: Any, values: Mapping[str, Any]) -> Any:
@@ -279,11 +328,16 @@ def _input(
 
 
 def _all_kinds(
-    inputs: Sequence[GraphInput], demanded: Mapping[tuple[str, int], AxisKind]
+    inputs: Sequence[GraphInput],
+    demanded: Mapping[tuple[str, int], AxisKind],
+    picked: Collection[tuple[str, int]],
 ) -> dict[tuple[str, int], AxisKind]:
     """What all axes of inputs are: what operators need, and the usual order for the rest."""
     kinds = dict(demanded)
     for given in inputs:
+        first = given.name, 0
+        if len(inputs) > 1 and len(given.sizes) == 3 and first in picked:
+            kinds.setdefault(first, AxisKind.STACK)  # states side by side, which it takes apart
         own = {place: kinds.get((given.name, place)) for place in range(len(given.sizes))}
         open_places = [place for place, kind in own.items() if kind is None]
         usual = [AxisKind.BATCH, AxisKind.TIME, AxisKind.FEATURES]
@@ -295,83 +349,6 @@ def _all_kinds(
         for place, kind in zip(open_places, rest, strict=False):
             kinds[given.name, place] = kind
     return kinds
-
-
-def _outputs(
-    graph: OperatorGraph, values: Mapping[str, Any], trace: CallTrace
-) -> tuple[list[CallResult], list[str]]:
-    """The tensors of the outputs and their names."""
-    tensors: list[CallResult] = []
-    names: list[str] = []
-    chosen = _without_ends(graph, values, trace)
-    for name in chosen:
-        value = values.get(name)
-        plain = name.replace("'", "_")
-        trace.origin, trace.name = f"output '{plain}'", plain
-        if value is UNKNOWN:
-            if not trace.findings.reasons:  # nothing was refused on the way
-                trace.findings.add(
-                    trace.origin, "results that operators have", "one more than an operator has",
-                    "Export the network again.",
-                )  # fmt: skip
-            continue
-        if isinstance(value, Traced) and (value.late or value.backward):
-            reason = refused_late(value) if value.late else refused_backward()
-            trace.findings.add(trace.origin, reason.wanted, reason.got, reason.cure)
-            continue
-        if not isinstance(value, Traced):
-            got = "a constant" if is_constant(value) else "none"
-            trace.findings.add(
-                trace.origin, "an output that depends on the readings", got,
-                "Leave it out of the network.",
-            )  # fmt: skip
-            continue
-        if not (_is_end(value) and len(chosen) > 1):
-            value = _in_one(trace, value)
-        several = value.members.size > 1
-        for index, tensor in enumerate(value.tensors):
-            tensors.append(tensor)
-            names.append(f"{name}_{index}" if several else name)
-    return tensors, names
-
-
-def _is_end(value: Any) -> bool:
-    """Whether a value is only the last states of recurrent operators."""
-    return isinstance(value, Traced) and all(tensor.index for tensor in value.tensors)
-
-
-def _without_ends(
-    graph: OperatorGraph, values: Mapping[str, Any], trace: CallTrace
-) -> tuple[str, ...]:
-    """The outputs, without last states of a network that begins with the zero state.
-
-    Exporters list them because the module returned them; a session keeps them itself.
-    """
-    ends = [name for name in graph.outputs if _is_end(values.get(name))]
-    if len(ends) == len(graph.outputs):  # the hidden ones are the output of the last step
-        ends = [name for name in ends if {one.index for one in values[name].tensors} != {1}]
-    begun = any(len(call.inputs) > 1 and _has_states(call) for call in trace.calls)
-    if begun or not 0 < len(ends) < len(graph.outputs):
-        return graph.outputs
-    warnings.warn(
-        f"{graph.origin}: the network returns its last states as {listed(ends)}. A session keeps "
-        "the states itself, and returns the other outputs alone.",
-        StreamKindWarning,
-        stacklevel=2,
-    )
-    return tuple(name for name in graph.outputs if name not in ends)
-
-
-def _has_states(call: Call) -> bool:
-    return call.layer is not None and call.layer.stored_class in ("GRU", "LSTM", "RNN", "SimpleRNN")
-
-
-def _in_one(trace: CallTrace, value: Traced) -> Traced:
-    """Tensors of a stack as one output, one behind another."""
-    if value.members.size < 2:
-        return value
-    joint = trace.layer("Concatenate", {"axis": -1})
-    return Traced(value.axes, alone(trace.call(joint, value.tensors)))
 
 
 def _note_other_reasons(calls: Sequence[Call], findings: Findings) -> None:
