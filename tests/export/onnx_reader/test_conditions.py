@@ -1,6 +1,7 @@
 """Conditions in ONNX files: the branch that is chosen is read, the other one is not looked at."""
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -9,6 +10,7 @@ from edgernn_export.float_model.float_run import answers
 from edgernn_export.networks.front_door import read_network
 from edgernn_export.onnx_reader.reader import read_onnx
 from tests.support.models.onnx_files import model_of, runtime_outputs
+from tests.support.models.onnx_loops import gru_step, loop_file
 
 rng = np.random.default_rng(5)
 W = {
@@ -53,8 +55,6 @@ def gru(*more, inputs=None, batch="b", time="t"):
 
 def with_rate(*more, **options):
     """The same, with an input of one integer."""
-    import onnx
-
     model = onnx.ModelProto.FromString(gru(*more, **options))
     model.graph.input.append(helper.make_tensor_value_info("sr", TensorProto.INT64, []))
     return model.SerializeToString()
@@ -205,3 +205,19 @@ def test_what_inputs_cannot_be(values, shapes, text):
 def test_other_formats_have_no_such_inputs():
     with pytest.raises(EdgeRnnError, match="input_values: expected it with another format"):
         read_network({"rnn.weight_ih_l0": np.zeros((12, 3))}, input_values={"sr": 1})
+
+
+def test_a_loop_inside_of_a_condition():
+    """Operators of a branch are read as those of a graph are; the bodies of loops among them."""
+    alone = onnx.load_from_string(loop_file(gru_step(rng, inputs=2, units=2), inputs=2))
+    inside = onnx.ModelProto()
+    inside.CopyFrom(alone)
+    del inside.graph.node[:]
+    (last,) = alone.graph.output
+    chosen = [*alone.graph.node, node("Identity", last.name, "inner")]
+    inside.graph.node.append(condition("yes", "z", chosen, [node("Det", "readings", "inner")]))
+    inside.graph.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
+    inside.graph.output[0].name = "z"
+    xs = rng.normal(size=(2, 5, 2))
+    want, got = (answers(read_onnx(file), xs) for file in (alone, inside))
+    np.testing.assert_array_equal(got, want)
