@@ -24,7 +24,7 @@ _ON: Final = (*_FUNCTIONS, ROOT, RECIPROCAL)
 #: Operators of what is written out, at most.
 _MOST_WRITTEN: Final = 24
 #: Sizes of the rows by which an expression is known; variances small and large beside epsilon.
-_PROBED: Final = (1e-3, 1.0, 1e2)
+_PROBED: Final = (1e-6, 1e-3, 1.0, 1e2)
 _CLOSE: Final = 1e-6
 
 
@@ -162,7 +162,8 @@ def written_layer_norm(trace: CallTrace, tensor: CallResult) -> CallResult | Non
     offsets = {float(c.reshape(())) for c in constants if c is not None and c.size == 1}
     bases = {one.call.inputs[0]: _mean_width(one) for one in written if _mean_width(one)}
     for base, width in bases.items():
-        for epsilon in sorted({0.0, *(one for one in offsets if one > 0.0)}):
+        # The largest one first: a small one looks like none, but keeps rows of equal values finite.
+        for epsilon in sorted({0.0, *(one for one in offsets if one > 0.0)}, reverse=True):
             found = _probed(tensor, base, width, epsilon)
             if found is not None:
                 return trace.call(_layer_norm(trace, *found, epsilon), [base])

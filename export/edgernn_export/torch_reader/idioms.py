@@ -187,13 +187,20 @@ def with_softsign(nodes: Sequence[OperatorNode]) -> list[OperatorNode]:
 
     made = []
     for node in nodes:
-        total = of(node.inputs[1], "add") if node.kind == "div" else None
-        if total is not None and 1 in total.inputs[:2]:
+        plain = node.kind == "div" and not _has(node, "rounding_mode")
+        total = of(node.inputs[1], "add") if plain else None
+        if total is not None and not _has(total, "alpha", 1) and 1 in total.inputs[:2]:
             magnitude = next((of(one, "abs") for one in total.inputs[:2] if of(one, "abs")), None)
             if magnitude is not None and magnitude.inputs[0] == node.inputs[0]:
                 node = replace(node, kind="softsign", inputs=node.inputs[:1])
         made.append(node)
     return made
+
+
+def _has(node: OperatorNode, name: str, usual: Any = None) -> bool:
+    """Whether an operator has an argument that is not the usual one."""
+    place = node.attributes["places"].get(name, len(node.inputs))
+    return node.inputs[place : place + 1] not in ((), (None,), (usual,))
 
 
 def collected(nodes: Sequence[OperatorNode]) -> list[OperatorNode]:

@@ -73,6 +73,13 @@ def test_both_directions():
     assert np.abs(made["native"] - network.run(xs[:1])[0]).max() < 0.05
 
 
+def test_an_epsilon_that_looks_like_none():
+    """It keeps rows of equal values finite."""
+    module = Normalized(functools.partial(OwnNorm, epsilon=1e-12))
+    norms = [one for one in read_torch(module, EXAMPLE).layers if one.kind == "layer_norm"]
+    assert {one.epsilon for one in norms} == {1e-12}
+
+
 REFUSED = {
     "estimated": "expected the variance of all features (correction=0)",
     "outside": "roots and quotients in layer normalization only",

@@ -129,6 +129,9 @@ IDIOMS = {
     "sum of features": Written(lambda s, x: s.linear(s.rnn(x)[0] * s.rnn(x)[0].sum(2, True))),
     "gated linear unit": Written(lambda s, x: s.linear(functional.glu(s.wide(s.rnn(x)[0])))),
     "softsign": Written(lambda s, x: s.linear(functional.softsign(3 * s.rnn(x)[0]))),
+    "the larger one of two": Written(
+        lambda s, x: s.linear(torch.max(s.rnn(x)[0], s.wide(s.rnn(x)[0])[..., :UNITS]))
+    ),
     "magnitude": Written(lambda s, x: s.linear(s.rnn(x)[0]).abs()),
     "split in a loop": Written(in_parts(lambda x: x.split(1, dim=1))),
     "chunk in a loop": Written(in_parts(lambda x: x.chunk(x.size(1), 1))),
@@ -188,6 +191,26 @@ def test_an_unknown_loop_is_refused_for_one_reason():
         read_torch(Leaky(), EXAMPLE)
     (reason,) = caught.value.reasons
     assert "expected a loop over the steps that passes on the states of nn.GRUCell" in reason
+
+
+def test_an_empty_list_of_axes_means_all():
+    module = Written(lambda s, x: s.linear(s.rnn(x)[0] + s.rnn(x)[0].sum(dim=[], keepdim=True)))
+    with pytest.raises(UnsupportedModelError, match="the sum of all steps"):
+        read_torch(module, EXAMPLE)
+
+
+#: What resembles x / (1 + |x|).
+RESEMBLING = {
+    "another sum": (lambda y: y / torch.add(y.abs(), 1, alpha=2), "a division by a constant"),
+    "rounded": (lambda y: torch.div(y, 1 + y.abs(), rounding_mode="floor"), "one that rounds"),
+}
+
+
+@pytest.mark.parametrize("name", RESEMBLING)
+def test_what_resembles_a_softsign_is_refused(name):
+    divided, got = RESEMBLING[name]
+    with pytest.raises(UnsupportedModelError, match=got):
+        read_torch(Written(lambda s, x: s.linear(divided(s.rnn(x)[0]))), EXAMPLE)
 
 
 class Attention(nn.Module):

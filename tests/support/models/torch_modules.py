@@ -105,18 +105,19 @@ class OwnNorm(nn.Module):
     Args:
         count: of features.
         form: which of several ways to write it.
+        epsilon: of the usual form.
     """
 
-    def __init__(self, count, form="usual"):
+    def __init__(self, count, form="usual", epsilon=1e-2):
         super().__init__()
-        self.form = form
+        self.form, self.epsilon = form, epsilon
         self.gain, self.offset = nn.Parameter(torch.ones(count)), nn.Parameter(torch.zeros(count))
 
     def forward(self, x):
         mean = x.mean(-1, keepdim=True)
         if self.form == "usual":
             variance = ((x - mean) ** 2).mean(-1, keepdim=True)
-            return (x - mean) / torch.sqrt(variance + 1e-2) * self.gain + self.offset
+            return (x - mean) / torch.sqrt(variance + self.epsilon) * self.gain + self.offset
         if self.form == "squares":
             inverse = torch.rsqrt((x * x).mean(-1, keepdim=True) - mean * mean + 1e-2) * self.gain
             return x * inverse + (self.offset - mean * inverse)

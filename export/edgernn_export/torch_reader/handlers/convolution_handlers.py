@@ -9,7 +9,7 @@ from edgernn_export.operator_reader import layers
 from edgernn_export.operator_reader.operators import Handler, Operator
 from edgernn_export.operator_reader.pooling import LARGEST, MEAN, SUM, pooled, reduced
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
-from edgernn_export.torch_reader.handlers.layer_handlers import floats
+from edgernn_export.torch_reader.handlers.layer_handlers import LAYERS, floats
 from edgernn_export.torch_reader.handlers.shape_handlers import argument
 
 
@@ -75,12 +75,21 @@ def _reduced(what: str) -> Handler:
     def handler(trace: CallTrace, operator: Operator) -> Sequence[Any]:
         value, told = operator.traced(0), argument(operator, "dim")
         places = list(told) if isinstance(told, (list, tuple)) else [told]
-        places = list(range(value.rank)) if told is None else places
+        places = list(range(value.rank)) if told is None or not places else places
         keep = bool(argument(operator, "keepdim", False))
         made = reduced(trace, value, [int(place) for place in places], what, keep=keep)
-        return [[made, None]] if operator.kind == "max" else [made]
+        return [made]
 
     return handler
+
+
+def _max(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+    """The largest of some axis, of all of them, or of two values."""
+    places = operator.attribute("places")
+    if "other" in places:
+        return LAYERS["maximum"](trace, operator)
+    (made,) = _reduced(LARGEST)(trace, operator)
+    return [[made, None]] if "dim" in places else [made]
 
 
 def _adaptive(largest: bool) -> Handler:
@@ -124,7 +133,7 @@ CONVOLUTIONS: Final[dict[str, Handler]] = {
     "amax": _reduced(LARGEST),
     "avg_pool1d": _pool(largest=False),
     "conv1d": _convolution,
-    "max": _reduced(LARGEST),
+    "max": _max,
     "max_pool1d": _pool(largest=True),
     "mean": _reduced(MEAN),
     "pad": _pad,
