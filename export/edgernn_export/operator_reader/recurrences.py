@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from edgernn.model.formats import FloatArray
 from edgernn_export.keras_reader.graph import CallResult
 from edgernn_export.keras_reader.stored.layer import StoredLayer
+from edgernn_export.operator_reader.operators import numbers
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.operator_reader.values import (
     Atom,
@@ -109,6 +114,28 @@ def recurrent(
         units=units,
         cells=cells or units,
     )
+
+
+def first_states(starts: Sequence[Any], cure: str) -> FloatArray | None:
+    """What constant states begin with, one behind the other; None for zeros.
+
+    Args:
+        starts: [B, H] or [H] each.
+        cure: what helps where streams begin with different states.
+
+    Raises:
+        OperatorRefused: they do.
+    """
+    parts = []
+    for start in starts:
+        rows = numbers(start)
+        rows = rows.reshape(-1, rows.shape[-1]) if rows.ndim else rows.reshape(1, 1)
+        if not len(rows) or (rows != rows[0]).any():
+            raise OperatorRefused(
+                "the same initial state for all streams", f"{len(rows)} different ones", cure
+            )
+        parts.append(rows[0])
+    return np.concatenate(parts) if any(part.any() for part in parts) else None
 
 
 def _by_direction(trace: CallTrace, state: Traced, count: int) -> list[CallResult]:

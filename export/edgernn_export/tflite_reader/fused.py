@@ -19,10 +19,8 @@ _FUNCTIONS: Final = {
     ActivationFunctionType.RELU6: PointwiseFunction.of("relu", max_value=6.0),
     ActivationFunctionType.TANH: PointwiseFunction.of("tanh"),
 }
-
-
 #: What operators apply that are not recurrent: the interpreter leaves out TANH there.
-_CLIPS: Final = frozenset(set(ActivationFunctionType) - {ActivationFunctionType.TANH})
+CLIPS: Final = frozenset(set(ActivationFunctionType) - {ActivationFunctionType.TANH})
 
 
 def fused_function(
@@ -60,5 +58,5 @@ def with_function(trace: CallTrace, operator: Operator, value: Traced) -> Traced
     Raises:
         OperatorRefused: edgernn does not have the function.
     """
-    applied = fused_function(operator, _CLIPS)
+    applied = fused_function(operator, CLIPS)
     return value if applied.name == "linear" else layers.function(trace, value, applied)

@@ -99,9 +99,11 @@ def test_a_gru_that_keeps_with_the_rest():
     [
         ("lstm", {"new": ("i", "g_in")}),  # a candidate without a function
         ("lstm", {"kept": ("f", "s0")}),
+        ("lstm", {"kept": ("s1", "s1")}),
         ("lstm", {"shown": ("kept",)}),
         ("lstm", {"new": ("i", "x_part")}),  # a reading in the place of the candidate
         ("gru", {"old": ("r", "s0")}),
+        ("gru", {"old": ("s0", "s0")}),
         ("gru", {"rest": ("one", "r")}),
     ],
 )

@@ -6,7 +6,11 @@ import pytest
 from edgernn.errors import DepartureWarning, UnsupportedModelError
 from edgernn_export.float_model.float_run import answers
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
+from edgernn_export.operator_reader.loops.step_algebra import ProductSum, one_factor
+from edgernn_export.operator_reader.operators import OperatorNode, ValueName
 from edgernn_export.tflite_reader import read_tflite
+from edgernn_export.tflite_reader.loops.loop_records import LoopGraph, Unknown
+from edgernn_export.tflite_reader.loops.loop_values import LoopValues
 from tests.support.models.tflite_files import interpreted, model_of, rnn_of
 
 T, F, H, P = 9, 4, 3, 2
@@ -206,3 +210,24 @@ def test_what_no_cell_computes_is_refused(form, text):
     (reason,) = caught.value.reasons
     assert reason.startswith("operator 'y' (UNIDIRECTIONAL_SEQUENCE_LSTM): ")
     assert text in reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "known"),
+    [
+        ("FULLY_CONNECTED", {"fusedActivationFunction": RELU}, ProductSum),
+        # The interpreter leaves out what an operator that is not recurrent is told there.
+        ("FULLY_CONNECTED", {"fusedActivationFunction": TANH}, Unknown),
+        ("FULLY_CONNECTED", {"weightsFormat": 1}, Unknown),
+        ("BATCH_MATMUL", {}, ProductSum),
+        ("BATCH_MATMUL", {"adjX": True}, Unknown),
+    ],
+)
+def test_products_in_loops(kind, options, known):
+    node = OperatorNode(
+        kind=kind, name="p", origin="operator 'p'", outputs=("p",), attributes=options,
+        inputs=(ValueName("s"), ValueName("m")),
+    )  # fmt: skip
+    graph = LoopGraph(inputs=("s",), outputs=("p",), nodes=[node], constants={"m": np.eye(H)})
+    values = LoopValues(graph, {"s": one_factor(H, ("s", 0))}, {})
+    assert isinstance(values.of("p"), known)

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.model.formats import FloatArray
 from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn_export.described.onnx_forms import function_of_node
 from edgernn_export.onnx_reader.constants import folded, parts_of, slices_of
@@ -24,11 +23,13 @@ from edgernn_export.operator_reader.loops.step_algebra import (
     ProductSum,
     StepAlgebra,
     added,
-    constant_sum,
+    matrix_of,
     one_factor,
+    operand,
     times,
+    whole,
 )
-from edgernn_export.operator_reader.operators import Operator, OperatorNode, numbers
+from edgernn_export.operator_reader.operators import Operator, OperatorNode
 from edgernn_export.operator_reader.shapes import transposed
 from edgernn_export.operator_reader.trace import OperatorRefused
 from edgernn_export.operator_reader.values import UNKNOWN, Traced, is_constant
@@ -146,35 +147,6 @@ class BodyValues:
         return one_factor(size or 0, ("x", name))
 
 
-def whole(value: Any) -> ProductSum:
-    """A vector.
-
-    Raises:
-        NoSum: anything else.
-    """
-    if not isinstance(value, ProductSum):
-        raise NoSum
-    return value
-
-
-def _operand(value: Any) -> ProductSum | float:
-    """A vector, or a constant: one number, or a row."""
-    if not is_constant(value):
-        return whole(value)
-    row = numbers(value)
-    if row.size == 1:
-        return float(row.reshape(()))
-    if row.size != row.shape[-1]:
-        raise NoSum
-    return constant_sum(row.size, row.reshape(-1))
-
-
-def _matrix(value: Any) -> FloatArray:
-    if not is_constant(value) or value.ndim != 2:
-        raise NoSum
-    return numbers(value)
-
-
 def _identity(_: BodyValues, operator: Operator) -> Sequence[Any]:
     return [operator.given(0)]
 
@@ -187,7 +159,7 @@ def _cast(_: BodyValues, operator: Operator) -> Sequence[Any]:
 
 
 def _matmul(run: BodyValues, operator: Operator) -> Sequence[Any]:
-    value, matrix = operator.given(0), _matrix(operator.given(1))
+    value, matrix = operator.given(0), matrix_of(operator.given(1))
     return [run.algebra.multiplied(matrix.T, _parts(value))]
 
 
@@ -196,7 +168,7 @@ def _parts(value: Any) -> ProductSum | list[ProductSum]:
 
 
 def _gemm(run: BodyValues, operator: Operator) -> Sequence[Any]:
-    matrix = _matrix(operator.given(1))
+    matrix = matrix_of(operator.given(1))
     if not operator.attribute("transB", 0):
         matrix = matrix.T
     if operator.attribute("transA", 0):
@@ -206,16 +178,16 @@ def _gemm(run: BodyValues, operator: Operator) -> Sequence[Any]:
     )
     if operator.given(2) is None:
         return [made]
-    return [added(made, _operand(operator.given(2)), float(operator.attribute("beta", 1.0)))]
+    return [added(made, operand(operator.given(2)), float(operator.attribute("beta", 1.0)))]
 
 
 def _sum(run: BodyValues, operator: Operator) -> Sequence[Any]:
     first, second = operator.given(0), operator.given(1)
     if isinstance(first, Iteration) or isinstance(second, Iteration):
         return [_counted(first, second)]
-    total = _operand(first)
+    total = operand(first)
     for value in operator.inputs[1:]:
-        total = added(total, _operand(value), 1.0)
+        total = added(total, operand(value), 1.0)
     del run
     return [total]
 
@@ -228,15 +200,15 @@ def _counted(first: Any, second: Any) -> Iteration:
 
 
 def _difference(_: BodyValues, operator: Operator) -> Sequence[Any]:
-    return [added(_operand(operator.given(0)), _operand(operator.given(1)), -1.0)]
+    return [added(operand(operator.given(0)), operand(operator.given(1)), -1.0)]
 
 
 def _product(run: BodyValues, operator: Operator) -> Sequence[Any]:
-    return [run.algebra.product(_operand(operator.given(0)), _operand(operator.given(1)))]
+    return [run.algebra.product(operand(operator.given(0)), operand(operator.given(1)))]
 
 
 def _quotient(run: BodyValues, operator: Operator) -> Sequence[Any]:
-    value, divisor = whole(operator.given(0)), _operand(operator.given(1))
+    value, divisor = whole(operator.given(0)), operand(operator.given(1))
     if not isinstance(divisor, float) or divisor == 0.0:
         raise NoSum
     return [run.algebra.product(value, 1.0 / divisor)]
@@ -254,7 +226,7 @@ def _clip(run: BodyValues, operator: Operator) -> Sequence[Any]:
 
 def _end(operator: Operator, index: int, name: str, default: float) -> float:
     value = operator.given(index)
-    end = float(operator.attribute(name, default)) if value is None else _operand(value)
+    end = float(operator.attribute(name, default)) if value is None else operand(value)
     if not isinstance(end, float):
         raise NoSum
     return end

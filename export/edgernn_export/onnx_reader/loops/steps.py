@@ -6,9 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-import numpy as np
-
-from edgernn.model.formats import FloatArray
 from edgernn_export.described.recurrent_layers import RecurrentForm, RecurrentWeights, recurrent
 from edgernn_export.onnx_reader.constants import folded
 from edgernn_export.onnx_reader.loops.body_values import BodyValues
@@ -18,13 +15,14 @@ from edgernn_export.onnx_reader.wording import ONNX, unsupported
 from edgernn_export.operator_reader import recurrences
 from edgernn_export.operator_reader.graphs.network import OperatorGraph, applied
 from edgernn_export.operator_reader.loops.written_cells import WrittenCell
-from edgernn_export.operator_reader.operators import Handler, OperatorNode, leading_to, numbers
+from edgernn_export.operator_reader.operators import Handler, OperatorNode, leading_to
 from edgernn_export.operator_reader.selections import joined
 from edgernn_export.operator_reader.shapes import transposed
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.operator_reader.values import UNKNOWN, Axis, AxisKind, Traced, is_constant
 
 _AGAIN: Final = "Export the network again."
+_ONE_STREAM: Final = "Export the network with a batch of 1."
 
 
 class LoopSteps:
@@ -111,7 +109,7 @@ class LoopSteps:
         constant = all(is_constant(start) for start in starts)
         weights = RecurrentWeights(
             order="torch", kernel=cell.kernel, recurrent=cell.recurrent, biases=cell.biases,
-            start=_first_states(starts) if constant else None,
+            start=recurrences.first_states(starts, _ONE_STREAM) if constant else None,
         )  # fmt: skip
         form = RecurrentForm(
             gate=cell.gate, function=cell.function, reset_after=cell.reset_after,
@@ -169,18 +167,3 @@ class LoopSteps:
 
     def _knows(self, node: OperatorNode) -> bool:
         return all(name in self._values for name in node.outputs if name)
-
-
-def _first_states(starts: Sequence[Any]) -> FloatArray | None:
-    """What states begin with, one behind the other; None for zeros."""
-    parts = []
-    for start in starts:
-        rows = numbers(start)
-        rows = rows.reshape(-1, rows.shape[-1]) if rows.ndim else rows.reshape(1, 1)
-        if not len(rows) or (rows != rows[0]).any():
-            raise OperatorRefused(
-                "the same initial state for all streams", f"{len(rows)} different ones",
-                "Export the network with a batch of 1.",
-            )  # fmt: skip
-        parts.append(rows[0])
-    return np.concatenate(parts) if any(part.any() for part in parts) else None

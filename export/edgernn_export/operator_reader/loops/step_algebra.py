@@ -10,6 +10,8 @@ import numpy as np
 
 from edgernn.model.formats import FloatArray
 from edgernn.model.functions.pointwise import PointwiseFunction
+from edgernn_export.operator_reader.operators import numbers
+from edgernn_export.operator_reader.values import is_constant
 
 #: What differs by less is the same in single precision.
 _CLOSE: Final = 1e-6
@@ -170,13 +172,57 @@ class StepAlgebra:
         return made
 
 
+def whole(value: Any) -> ProductSum:
+    """A vector.
+
+    Raises:
+        NoSum: anything else.
+    """
+    if not isinstance(value, ProductSum):
+        raise NoSum
+    return value
+
+
+def operand(value: Any) -> ProductSum | float:
+    """A vector, or a constant: one number, or a row.
+
+    Raises:
+        NoSum: anything else.
+    """
+    if not is_constant(value):
+        return whole(value)
+    row = numbers(value)
+    if row.size == 1:
+        return float(row.reshape(()))
+    if row.size != row.shape[-1]:
+        raise NoSum
+    return constant_sum(row.size, row.reshape(-1))
+
+
+def matrix_of(value: Any) -> FloatArray:
+    """A constant of two axes.
+
+    Raises:
+        NoSum: anything else.
+    """
+    if not is_constant(value) or value.ndim != 2:
+        raise NoSum
+    return numbers(value)
+
+
 def one_factor(width: int, factor: Factor) -> ProductSum:
     """A reading or a state alone."""
     return ProductSum(width=width, bias=np.zeros(width), products={(factor,): 1.0})
 
 
 def constant_sum(width: int, value: Any) -> ProductSum:
-    """A constant: one number, or [width]."""
+    """A constant: one number, or [width].
+
+    Raises:
+        NoSum: the width is not known, so that a number beside 0 would be lost.
+    """
+    if not width and np.any(value):
+        raise NoSum
     bias = np.broadcast_to(np.asarray(value, dtype=np.float64), (width,))
     return ProductSum(width=width, bias=bias)
 

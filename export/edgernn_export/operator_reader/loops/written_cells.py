@@ -123,7 +123,7 @@ def _lstm(
             continue
         if new.bias.any() or inner.bias.any():
             continue
-        kept = [f for f in new.products if ("s", memory) in f and len(f) == 2]
+        kept = [f for f in new.products if f.count(("s", memory)) == 1 and len(f) == 2]
         added = [f for f in new.products if ("s", memory) not in f and len(f) == 2]
         if len(kept) != 1 or len(added) != 1 or set(new.products.values()) != {1.0}:
             continue
@@ -153,7 +153,7 @@ def _gru(algebra: StepAlgebra, place: int, new: ProductSum) -> WrittenCell | Non
         return None
     mirrored = single[0] == (old,)
     mixed = [factors for factors in products if len(factors) == 2]
-    with_old = [factors for factors in mixed if old in factors]
+    with_old = [factors for factors in mixed if factors.count(old) == 1]
     with_new = [factors for factors in mixed if old not in factors]
     if len(with_old) != 1 or len(with_new) != 1:
         return None

@@ -7,20 +7,22 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.model.formats import FloatArray
 from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn_export.operator_reader.loops.step_algebra import (
     NoSum,
     ProductSum,
     StepAlgebra,
     added,
-    constant_sum,
+    matrix_of,
     one_factor,
+    operand,
     times,
+    whole,
 )
-from edgernn_export.operator_reader.operators import Operator, OperatorNode, numbers
+from edgernn_export.operator_reader.operators import Operator, OperatorNode
 from edgernn_export.operator_reader.values import OpenSize, Traced, is_constant
 from edgernn_export.tflite_reader.constants import axis_of, folded, slices_of
+from edgernn_export.tflite_reader.fused import CLIPS
 from edgernn_export.tflite_reader.loops.loop_records import (
     LoopGraph,
     StepCount,
@@ -85,7 +87,7 @@ class LoopValues:
         Raises:
             NoSum: it is none, or not known.
         """
-        return _whole(self.of(name))
+        return whole(self.of(name))
 
     def _results(self, node: OperatorNode) -> Sequence[Any]:
         unknown = Unknown(node.kind)
@@ -99,7 +101,7 @@ class LoopValues:
         try:
             function = _FUNCTIONS.get(node.kind)
             if function is not None:
-                return [self.algebra.applied(function, _whole(inputs[0]))]
+                return [self.algebra.applied(function, whole(inputs[0]))]
             rule = _RULES.get(node.kind)
             return [unknown] if rule is None else rule(self, operator)
         except NoSum:
@@ -108,10 +110,10 @@ class LoopValues:
     def fused(self, operator: Operator, value: ProductSum | float) -> ProductSum:
         """A result with the function that its operator is told."""
         number = int(operator.attribute("fusedActivationFunction", 0))
-        made = _whole(value)
+        made = whole(value)
         if number == ActivationFunctionType.NONE:
             return made
-        known = number in ActivationFunctionType.__members__.values()
+        known = number in CLIPS
         function = _FUNCTIONS.get(ActivationFunctionType(number).name) if known else None
         if function is None:
             raise NoSum
@@ -124,30 +126,6 @@ class LoopValues:
         return one_factor(size or 0, ("x", name))
 
 
-def _whole(value: Any) -> ProductSum:
-    if not isinstance(value, ProductSum):
-        raise NoSum
-    return value
-
-
-def _operand(value: Any) -> ProductSum | float:
-    """A vector, or a constant: one number, or a row."""
-    if not is_constant(value):
-        return _whole(value)
-    row = numbers(value)
-    if row.size == 1:
-        return float(row.reshape(()))
-    if row.size != row.shape[-1]:
-        raise NoSum
-    return constant_sum(row.size, row.reshape(-1))
-
-
-def _matrix(value: Any) -> FloatArray:
-    if not is_constant(value) or value.ndim != 2:
-        raise NoSum
-    return numbers(value)
-
-
 def _number(value: Any) -> int:
     if not is_constant(value) or value.size != 1 or value.dtype.kind not in "iu":
         raise NoSum
@@ -155,18 +133,22 @@ def _number(value: Any) -> int:
 
 
 def _connected(run: LoopValues, operator: Operator) -> Sequence[Any]:
-    value, matrix = operator.given(0), _matrix(operator.given(1))
-    parts = value if isinstance(value, list) else _whole(value)
+    value, matrix = operator.given(0), matrix_of(operator.given(1))
+    if operator.attribute("weightsFormat", 0):
+        raise NoSum
+    parts = value if isinstance(value, list) else whole(value)
     made: ProductSum | float = run.algebra.multiplied(matrix, parts)
     if operator.given(2) is not None:
-        made = added(made, _operand(operator.given(2)), 1.0)
+        made = added(made, operand(operator.given(2)), 1.0)
     return [run.fused(operator, made)]
 
 
 def _multiplied(run: LoopValues, operator: Operator) -> Sequence[Any]:
-    matrix = _matrix(operator.given(1))
+    matrix = matrix_of(operator.given(1))
     value = operator.given(0)
-    parts = value if isinstance(value, list) else _whole(value)
+    if operator.attribute("adjX", False):
+        raise NoSum
+    parts = value if isinstance(value, list) else whole(value)
     turned = bool(operator.attribute("adjY", False))
     return [run.algebra.multiplied(matrix if turned else matrix.T, parts)]
 
@@ -177,25 +159,25 @@ def _sum(run: LoopValues, operator: Operator) -> Sequence[Any]:
         first, second = second, first
     if isinstance(first, StepCount):
         return [StepCount(first.offset + _number(second))]
-    return [run.fused(operator, added(_operand(first), _operand(second), 1.0))]
+    return [run.fused(operator, added(operand(first), operand(second), 1.0))]
 
 
 def _difference(run: LoopValues, operator: Operator) -> Sequence[Any]:
-    first, second = (_operand(operator.given(index)) for index in (0, 1))
+    first, second = (operand(operator.given(index)) for index in (0, 1))
     return [run.fused(operator, added(first, second, -1.0))]
 
 
 def _product(run: LoopValues, operator: Operator) -> Sequence[Any]:
-    first, second = (_operand(operator.given(index)) for index in (0, 1))
+    first, second = (operand(operator.given(index)) for index in (0, 1))
     return [run.fused(operator, run.algebra.product(first, second))]
 
 
 def _negative(_: LoopValues, operator: Operator) -> Sequence[Any]:
-    return [times(_whole(operator.given(0)), -1.0)]
+    return [times(whole(operator.given(0)), -1.0)]
 
 
 def _split(run: LoopValues, operator: Operator) -> Sequence[Any]:
-    value, count = _whole(operator.given(1)), len(operator.node.outputs)
+    value, count = whole(operator.given(1)), len(operator.node.outputs)
     if axis_of(operator.integers(0), 2) != 1 or not value.width or value.width % count:
         raise NoSum
     size = value.width // count
@@ -208,7 +190,7 @@ def _slice(run: LoopValues, operator: Operator) -> Sequence[Any]:
         return [_reading(run, operator, value)]
     if isinstance(value, StoredRows):
         return [_rows_beside(operator, value)]
-    made = _whole(value)
+    made = whole(value)
     first, last = 0, made.width
     for part in slices_of(operator, 2):
         if part.is_whole and part.step == 1:
@@ -279,7 +261,7 @@ def _joined(_: LoopValues, operator: Operator) -> Sequence[Any]:
         return [StoredRows(before.count, "all", operator.node.inputs[1].name)]
     if axis not in (-1, 1) or operator.attribute("fusedActivationFunction", 0):
         raise NoSum
-    return [[_whole(value) for value in values]]
+    return [[whole(value) for value in values]]
 
 
 def _put(_: LoopValues, operator: Operator) -> Sequence[Any]:
@@ -296,7 +278,7 @@ def _reshaped(_: LoopValues, operator: Operator) -> Sequence[Any]:
     value, sizes = operator.given(0), operator.given(1)
     if isinstance(value, StepCount):
         return [StepPlace(value)]
-    made = _whole(value)
+    made = whole(value)
     told = list(sizes) if is_constant(sizes) else list(operator.attribute("newShape") or ())
     wide = [size for size in told if isinstance(size, OpenSize) or size not in (1, -1)]
     if len(wide) > 1 or (wide and wide[0] != made.width):
@@ -306,7 +288,7 @@ def _reshaped(_: LoopValues, operator: Operator) -> Sequence[Any]:
 
 def _expanded(_: LoopValues, operator: Operator) -> Sequence[Any]:
     value = operator.given(0)
-    return [StepPlace(value) if isinstance(value, StepCount) else _whole(value)]
+    return [StepPlace(value) if isinstance(value, StepCount) else whole(value)]
 
 
 def _packed(_: LoopValues, operator: Operator) -> Sequence[Any]:

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-import numpy as np
-
-from edgernn.model.formats import FloatArray
 from edgernn_export.described.recurrent_layers import RecurrentForm, RecurrentWeights, recurrent
 from edgernn_export.operator_reader import recurrences
 from edgernn_export.operator_reader.loops.step_algebra import one_factor
 from edgernn_export.operator_reader.loops.written_cells import WrittenCell, written_cells
-from edgernn_export.operator_reader.operators import Handler, Operator, numbers
+from edgernn_export.operator_reader.operators import Handler, Operator
 from edgernn_export.operator_reader.selections import joined
 from edgernn_export.operator_reader.shapes import unsqueezed
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
@@ -29,6 +26,7 @@ from edgernn_export.tflite_reader.loops.loop_values import LoopValues
 from edgernn_export.tflite_reader.wording import KERAS_FILE
 
 _AGAIN: Final = "Convert the network again."
+_ONE_STREAM: Final = "Convert the network with a batch of 1."
 _CELLS: Final = f"Train with SimpleRNN, GRU or LSTM layers, without masks. {KERAS_FILE}"
 
 
@@ -154,7 +152,6 @@ class _Run:
     def __init__(self, trace: CallTrace, operator: Operator) -> None:
         self._trace = trace
         self._name = operator.node.name
-        self._given: dict[str, Traced] = {}
         self._made: dict[str, recurrences.Recurrence] = {}
         self._backward = False
 
@@ -167,7 +164,7 @@ class _Run:
         constant = all(is_constant(start) for start in starts)
         weights = RecurrentWeights(
             order="torch", kernel=cell.kernel, recurrent=cell.recurrent, biases=cell.biases,
-            start=_first_states(starts) if constant else None,
+            start=recurrences.first_states(starts, _ONE_STREAM) if constant else None,
         )  # fmt: skip
         form = RecurrentForm(
             gate=cell.gate, function=cell.function, reset_after=cell.reset_after,
@@ -216,21 +213,6 @@ class _Run:
         for place, kind in enumerate((AxisKind.TIME, AxisKind.BATCH, AxisKind.FEATURES)):
             value = self._trace.need(value, place, kind)
         return value
-
-
-def _first_states(starts: Sequence[Any]) -> FloatArray | None:
-    """What states begin with, one behind the other; None for zeros."""
-    parts = []
-    for start in starts:
-        rows = numbers(start)
-        rows = rows.reshape(-1, rows.shape[-1]) if rows.ndim else rows.reshape(1, 1)
-        if not len(rows) or (rows != rows[0]).any():
-            raise OperatorRefused(
-                "the same initial state for all streams", f"{len(rows)} different ones",
-                "Convert the network with a batch of 1.",
-            )  # fmt: skip
-        parts.append(rows[0])
-    return np.concatenate(parts) if any(part.any() for part in parts) else None
 
 
 def _unknown_step(values: LoopValues, names: Sequence[str]) -> OperatorRefused:
