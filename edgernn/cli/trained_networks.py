@@ -12,6 +12,8 @@ from edgernn.errors import EdgeRnnError
 
 #: Bytes of the beginning that are looked at.
 _HEAD_BYTES: Final = 1024
+#: The longest header that safetensors reads, in bytes.
+_LONGEST_HEADER: Final = 100_000_000
 _ZIP: Final = b"PK\x03\x04"
 _HDF5: Final = b"\x89HDF\r\n\x1a\n"
 #: Names of files in folders that Keras writes.
@@ -40,9 +42,16 @@ def trained_network(path: Path) -> str:
         return "an ONNX model of another tool"
     if head[4:8] == b"TFL3" and is_of_another_tool(path):
         return "a TFLite model of another tool"
-    if head[8:9] == b"{" and b'"edgernn' not in head:
+    if head[8:9] == b"{" and not _is_of_edgernn(path):
         return "a file of weights"
     return ""
+
+
+def _is_of_edgernn(path: Path) -> bool:
+    """Whether a safetensors file is a model: names of tensors may come before the mark."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        return b'"edgernn' in file.read(min(length, _LONGEST_HEADER))
 
 
 def _archive(path: Path) -> str:

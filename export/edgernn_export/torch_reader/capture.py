@@ -158,7 +158,7 @@ def _reason(error: Exception, name: str, given: Sequence[Any]) -> str:
         return (
             f"{owner}: expected a forward that does not depend on the values of readings, got a "
             f"condition or number computed from them{where}. Compute it outside the module, or "
-            "with torch.where."
+            "choose by value with nn.ReLU, torch.clamp or torch.maximum."
         )
     return (
         f"{owner}: expected a module that torch.export exports with an example of shape {shapes}, "

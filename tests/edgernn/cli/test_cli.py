@@ -440,6 +440,8 @@ def test_files_of_other_kinds_are_named(tmp_path, capsys, command, name, content
         # It describes trained networks and files of weights.
         lacking = content.startswith(b"\x89HDF") and find_spec("h5py") is None
         message = "h5py: expected an installed package" if lacking else "expected a whole "
+    if command == ["info"] and name == "s.npz":  # it describes weights, too
+        message = "s.npz: expected a whole ZIP archive, got a damaged one."
     (tmp_path / "model.edgernn").write_bytes(b"")
     path = tmp_path / name
     if content is None:
@@ -464,6 +466,17 @@ def test_archives_of_trained_networks_are_named_by_their_content(tmp_path, capsy
         archive.writestr(member, "{}")
     assert main(["run", str(tmp_path / "network")]) == 2
     assert f"got {kind} ('network'). Quantize it first: edgernn quantize" in capsys.readouterr().err
+
+
+def test_models_whose_names_fill_the_first_kilobyte_are_taken_for_models(tmp_path, capsys):
+    made = random_model("lstm", inputs=2, stack=2)
+    layers = [
+        dataclasses.replace(layer, name=f"{'A' * 60}{at}") for at, layer in enumerate(made.layers)
+    ]
+    path = dataclasses.replace(made, layers=tuple(layers)).save(tmp_path / "m.edgernn")
+    assert path.read_bytes().index(b"edgernn_schema") > 1024
+    assert main(["run", str(path), "--input", os.devnull]) == 0
+    assert "Quantize it first" not in capsys.readouterr().err
 
 
 def test_weights_and_other_protocol_buffers_are_named(tmp_path, capsys):

@@ -222,6 +222,11 @@ class Attention(nn.Module):
         return self.heads(x, x, x, need_weights=False)[0]
 
 
+class Chooses(nn.Module):
+    def forward(self, x):
+        return x * 2 if x.sum() > 0 else x
+
+
 class Bilinear(nn.Module):
     def __init__(self):
         super().__init__()
@@ -236,6 +241,7 @@ REFUSED = {
         Attention(), Written(lambda s, x: s.linear(torch.cumsum(s.rnn(x)[0], 1))),
         Written(lambda s, x: s.linear(s.rnn(x)[0].amin(1))),
     ),
+    "choose by value with nn.ReLU, torch.clamp or torch.maximum": (Chooses(),),
     "the product of two nn.Linear": (Bilinear(),),
     "which choose by value": (Written(lambda s, x: torch.where(x > 0, x, 0.1 * x)),),
     "take the largest one outside": (Written(lambda s, x: s.linear(s.rnn(x)[0]).argmax(-1)),),
