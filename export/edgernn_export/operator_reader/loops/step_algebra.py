@@ -219,7 +219,7 @@ def constant_sum(width: int, value: Any) -> ProductSum:
     """A constant: one number, or [width].
 
     Raises:
-        NoSum: the width is not known, so that a number beside 0 would be lost.
+        NoSum: the width is not known, so that a number next to 0 would be lost.
     """
     if not width and np.any(value):
         raise NoSum
