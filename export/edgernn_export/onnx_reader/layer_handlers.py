@@ -17,6 +17,7 @@ from edgernn_export.operator_reader.usual_operators.arithmetic import (
     applied_function,
     arithmetic,
     below_zero,
+    in_type,
     matrix_product,
     negative,
     power,
@@ -179,15 +180,10 @@ def _gather(trace: CallTrace, operator: Operator) -> Sequence[Any]:
 
 def _cast(_: CallTrace, operator: Operator) -> Sequence[Any]:
     value = operator.given(0)
-    if isinstance(value, Traced):
-        to = int(operator.attribute("to"))
-        given = not any(tensor.call.inputs for tensor in value.tensors)
-        if to not in _FLOATS and not given:  # an input may be cast to tokens
-            raise OperatorRefused(
-                "a cast between types of floats", f"one to type {to}",
-                "Train without rounding inside the network.",
-            )  # fmt: skip
-    return [value]
+    if not isinstance(value, Traced):
+        return [value]
+    to = int(operator.attribute("to"))
+    return [in_type(value, to, to in _FLOATS)]
 
 
 LAYERS: Final[dict[str, Handler]] = {

@@ -16,6 +16,7 @@ from edgernn_export.operator_reader.usual_operators.arithmetic import (
     applied_function,
     arithmetic,
     below_zero,
+    in_type,
     matrix_product,
     negative,
     power,
@@ -114,15 +115,8 @@ def _gather(trace: CallTrace, operator: Operator) -> Sequence[Any]:
 
 
 def _cast(_: CallTrace, operator: Operator) -> Sequence[Any]:
-    value = operator.traced(0)
     to = operator.attribute("outDataType", TensorType.FLOAT32)
-    given = not any(tensor.call.inputs for tensor in value.tensors)
-    if to not in _FLOATS and not given:  # an input may be cast to tokens
-        raise OperatorRefused(
-            "a cast between types of floats", f"one to type {to}",
-            "Train without rounding inside the network.",
-        )  # fmt: skip
-    return [value]
+    return [in_type(operator.traced(0), to, to in _FLOATS)]
 
 
 def _chosen(_: CallTrace, operator: Operator) -> Sequence[Any]:

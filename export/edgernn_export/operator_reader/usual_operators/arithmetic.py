@@ -17,6 +17,26 @@ from edgernn_export.operator_reader.values import Traced, is_constant
 _AGAIN: Final = "Export the network again."
 
 
+def in_type(value: Traced, to: Any, real: bool) -> Traced:
+    """A value in another type of numbers, which changes nothing in networks of real numbers.
+
+    Args:
+        value: a value.
+        to: the type, as the format names it.
+        real: it holds real numbers.
+
+    Raises:
+        OperatorRefused: the type rounds what the network has computed. An input may be cast to
+            tokens.
+    """
+    if not real and any(tensor.call.inputs for tensor in value.tensors):
+        raise OperatorRefused(
+            "a cast between types of floats", f"one to type {to}",
+            "Train without rounding inside the network.",
+        )  # fmt: skip
+    return value
+
+
 def matrix_product(trace: CallTrace, left: Any, right: Any) -> Traced:
     """The product of a value and a constant matrix, in either order.
 
