@@ -189,6 +189,27 @@ def test_steps_may_not_be_swapped_with_features():
         read_onnx(model_of(nodes, {"x": [7, 2, 5]}, ["y"], own))
 
 
+def test_a_cast_that_rounds_is_refused_and_one_between_floats_is_none():
+    own = recurrent("GRU", 5, 4)
+
+    def model(to):
+        nodes = [
+            helper.make_node("Transpose", ["x"], ["xt"], perm=[1, 0, 2]),
+            helper.make_node("GRU", ["xt", "W", "R", "B"], ["", "h"], hidden_size=4),
+            helper.make_node("Cast", ["h"], ["c"], to=to, name="change"),
+            helper.make_node("Cast", ["c"], ["y"], to=TensorProto.FLOAT),
+        ]
+        return model_of(nodes, {"x": [2, 7, 5]}, ["y"], own)
+
+    check(model(TensorProto.DOUBLE), XS)
+    with pytest.raises(
+        UnsupportedModelError,
+        match=r"node 'change' \(Cast\): expected a cast between types of floats, got one to type "
+        r"6\. Train without rounding inside the network\.",
+    ):
+        read_onnx(model(TensorProto.INT32))
+
+
 def test_states_that_are_inputs_and_outputs_are_kept_by_the_session():
     nodes = [
         helper.make_node(
